@@ -1,0 +1,41 @@
+"""What every test stands on: own caches, no tokens, no network but loopback."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything reads it at import: no telemetry, no Hub, no tokens, caches of our own.
+_HOME = tempfile.mkdtemp(prefix="lrlab-tests-")
+for _name in [name for name in os.environ if "TOKEN" in name]:
+    os.environ[_name] = ""
+os.environ.update(
+    GRADIO_ANALYTICS_ENABLED="False",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_XET="1",
+    HF_HUB_OFFLINE="1",
+    HF_HOME=f"{_HOME}/hf",
+    LRLAB_CACHE=f"{_HOME}/cache",
+    GRADIO_TEMP_DIR=f"{_HOME}/gradio",
+)
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+"""Photo sets beside the project; more is tested where they are."""
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A connection to anywhere but this machine is an error in the test that makes it."""
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else "unix"
+        if host not in ("127.0.0.1", "::1", "localhost", "unix"):
+            raise AssertionError(f"a test tried to reach {host}")
+        connect(self, address)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
+    yield

@@ -1,0 +1,141 @@
+"""`HubClient`: a process beside the tests that reads from the Hub emulator, one question at a time.
+
+huggingface_hub reads `HF_ENDPOINT` and `HF_HUB_OFFLINE` once, at import; in a process of its own
+the client gets the emulator's, whatever the rest of the suite has set. Questions and answers are
+lines of JSON. The process also keeps the paths that it opened, for "never opened".
+"""
+
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class HubClient:
+    """The parent's end of the pipe."""
+
+    def __init__(self, env: dict[str, str], folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=env | {"PYTHONPATH": str(ROOT), "LRLAB_CACHE": str(folder / "cache")},
+        )
+
+    def ask(self, call: str, *args: object, **kwargs: object) -> dict[str, Any]:
+        """The answer of one call, or `{"error": …, "message": …}`; `seconds` in both."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([call, args, kwargs]) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def __enter__(self) -> "HubClient":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+        self._process.stdout.close()
+
+
+def dataset(dataset_id: str, limits: dict[str, int] | None = None) -> dict[str, Any]:
+    """Load a dataset and describe it, with the SHA-1 of every picture as a pickled read gives."""
+    from trainer.data.hub_dataset import load_hub_dataset
+    from trainer.limits import Limits
+
+    data = load_hub_dataset(
+        dataset_id, valid_fraction=0.25, split_seed=1, limits=Limits(**(limits or {}))
+    )
+    splits = {}
+    for split in data.splits:
+        pictures = pickle.loads(pickle.dumps(split.pictures))  # noqa: S301 our own, just made
+        splits[split.name] = [
+            [p.name, data.class_names[p.label], hashlib.sha1(p.read()).hexdigest(), p.stamp]
+            for p in pictures
+        ]
+    return {
+        "classes": data.class_names,
+        "splits": splits,
+        "skipped": [[skipped.name, skipped.reason] for skipped in data.skipped],
+        "revision": data.provenance.revision,
+        "rule": data.provenance.split_rule,
+        "licence": data.provenance.licence,
+        "id": data.provenance.dataset_id,
+        "kind": data.provenance.kind,
+    }
+
+
+def search(kind: str, text: str, limit: int = 8) -> dict[str, Any]:
+    """Search, and tell which heavy modules that imported."""
+    from trainer.hub import search_datasets, search_models
+
+    found = (search_datasets if kind == "datasets" else search_models)(text, limit)
+    heavy = ["torch", "datasets", "huggingface_hub", "pyarrow", "gradio"]
+    return {
+        "ids": [hit.id for hit in found],
+        "downloads": [hit.downloads for hit in found],
+        "imported": [name for name in heavy if name in sys.modules],
+    }
+
+
+def reachable() -> dict[str, Any]:
+    """Whether the Hub answers."""
+    from trainer.hub import reachable
+
+    return {"reachable": reachable()}
+
+
+def model(repo_id: str, limits: dict[str, int] | None = None) -> dict[str, Any]:
+    """Download a model and list its folder."""
+    from trainer.hub import download_model
+    from trainer.limits import Limits
+
+    folder = download_model(repo_id, limits=Limits(**(limits or {})))
+    return {
+        "sha": folder.name,
+        "files": {path.name: path.read_text() for path in folder.iterdir() if path.is_file()},
+    }
+
+
+def opened(part: str) -> dict[str, Any]:
+    """The opened paths that contain a text."""
+    return {"paths": [path for path in OPENED if part in path]}
+
+
+OPENED: list[str] = []
+CALLS: dict[str, Callable[..., dict[str, Any]]] = {
+    call.__name__: call for call in (dataset, search, reachable, model, opened)
+}
+
+
+def _keep_opened(event: str, args: tuple[Any, ...]) -> None:
+    if event == "open":
+        OPENED.append(str(args[0]))
+
+
+def _serve() -> None:
+    sys.addaudithook(_keep_opened)
+    for line in sys.stdin:
+        call, args, kwargs = json.loads(line)
+        start = time.monotonic()
+        try:
+            answer = CALLS[call](*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 a test judges which error it is
+            answer = {"error": type(error).__name__, "message": str(error)}
+        answer["seconds"] = time.monotonic() - start
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve()

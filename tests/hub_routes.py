@@ -1,0 +1,172 @@
+"""The read routes of the Hub emulator: who am I, search, description, tree, files.
+
+Not covered: writing; a module beside this one may add a router with the same `Finder`.
+"""
+
+import hashlib
+from urllib.parse import parse_qs, unquote, urlencode
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from hub_repos import LFS_SUFFIXES, Repo, blob_id, info, listing, matches
+
+
+class RefusedError(Exception):
+    """Carries an error answer out of `Finder.find`; the app sends it."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def failure(status: int, code: str | None, message: str) -> Response:
+    """An error as the Hub words it: the code in a header, the message in header and body."""
+    headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
+    return JSONResponse({"error": message}, status, headers=headers)
+
+
+class Finder:
+    """Looks up users and repositories, and refuses as the Hub does."""
+
+    def __init__(self, repos: dict[tuple[str, str], Repo], users: dict[str, str]) -> None:
+        self.repos = repos
+        self.users = users
+
+    def user(self, request: Request) -> str | None:
+        """The name behind the request's token; None for anonymous and unknown tokens."""
+        return self.users.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+    def find(self, request: Request, kind: str, repo_id: str, revision: str) -> tuple[Repo, str]:
+        """The repository and the sha of the revision.
+
+        Raises:
+            RefusedError: 401 or 404 RepoNotFound (private ones too), 404 RevisionNotFound.
+        """
+        repo, user = self.repos.get((kind, repo_id)), self.user(request)
+        if repo is None or (repo.private and user != repo_id.split("/")[0]):
+            message = "Repository not found"
+            raise RefusedError(failure(404 if user else 401, "RepoNotFound", message))
+        sha = repo.resolve(unquote(revision))
+        if sha is None:
+            raise RefusedError(failure(404, "RevisionNotFound", f"Invalid rev id: {revision}"))
+        return repo, sha
+
+
+def account_routes(finder: Finder) -> APIRouter:
+    """Who am I, and the daily question of huggingface_hub that must be 404."""
+    routes = APIRouter()
+
+    @routes.api_route("/api/whoami-v2", methods=["GET", "HEAD"])
+    def whoami(request: Request) -> Response:
+        user = finder.user(request)
+        if user is None:
+            return failure(401, None, "Invalid username or password.")
+        access = {"accessToken": {"displayName": "test", "role": "write"}}
+        answer = {"type": "user", "name": user, "fullname": user, "orgs": [], "auth": access}
+        return JSONResponse(answer | {"avatarUrl": ""})
+
+    @routes.get("/api/agent-harnesses")
+    def agent_harnesses() -> Response:
+        return failure(404, None, "Not found")
+
+    return routes
+
+
+def description_routes(finder: Finder, page_size: int) -> APIRouter:
+    """Search, description and tree of models and datasets."""
+    routes = APIRouter()
+
+    @routes.get("/api/models")
+    @routes.get("/api/datasets")
+    def search(request: Request) -> Response:
+        kind = request.url.path.removeprefix("/api/")
+        query = parse_qs(request.url.query)
+        found = [
+            repo for repo in finder.repos.values() if repo.kind == kind and matches(repo, query)
+        ]
+        order = query.get("sort", ["downloads"])[0]
+        found.sort(key=lambda repo: getattr(repo, order, repo.downloads), reverse=True)
+        page = found[: int(query.get("limit", ["100"])[0])]
+        return JSONResponse([info(repo, repo.refs["main"], files=False) for repo in page])
+
+    @routes.get("/api/{kind}/{owner}/{name}")
+    @routes.get("/api/{kind}/{owner}/{name}/revision/{revision}")
+    def describe(
+        request: Request, kind: str, owner: str, name: str, revision: str = "main"
+    ) -> Response:
+        repo, sha = finder.find(request, kind, f"{owner}/{name}", revision)
+        return JSONResponse(info(repo, sha, blobs="blobs" in request.query_params))
+
+    @routes.get("/api/{kind}/{owner}/{name}/tree/{revision}")
+    @routes.get("/api/{kind}/{owner}/{name}/tree/{revision}/{folder:path}")
+    def tree(
+        request: Request, kind: str, owner: str, name: str, revision: str, folder: str = ""
+    ) -> Response:
+        repo, sha = finder.find(request, kind, f"{owner}/{name}", revision)
+        entries = listing(repo, sha, folder, request.query_params.get("recursive") == "true")
+        if folder and not entries:
+            return failure(404, "EntryNotFound", f"{folder} does not exist")
+        start = int(request.query_params.get("cursor", "0"))
+        end, headers = start + page_size, {}
+        if end < len(entries):
+            query = urlencode(dict(request.query_params) | {"cursor": end})
+            # The path as it came, still quoted: a client follows this address verbatim.
+            here = f"http://{request.headers['host']}{request.scope['raw_path'].decode()}"
+            headers["Link"] = f'<{here}?{query}>; rel="next"'
+        return JSONResponse(entries[start:end], headers=headers)
+
+    return routes
+
+
+def file_routes(finder: Finder, storage: str) -> APIRouter:
+    """The files themselves: small ones at once, LFS ones by a redirect to another host name."""
+    routes = APIRouter()
+
+    @routes.api_route("/datasets/{owner}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
+    def dataset_file(request: Request, owner: str, name: str, rev: str, path: str) -> Response:
+        return resolve(request, "datasets", f"{owner}/{name}", rev, path)
+
+    @routes.api_route("/{owner}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
+    def model_file(request: Request, owner: str, name: str, rev: str, path: str) -> Response:
+        return resolve(request, "models", f"{owner}/{name}", rev, path)
+
+    def resolve(request: Request, kind: str, repo_id: str, rev: str, path: str) -> Response:
+        repo, sha = finder.find(request, kind, repo_id, rev)
+        if repo.gated:
+            status = 403 if finder.user(request) else 401
+            return failure(status, "GatedRepo", f"Access to {kind} {repo_id} is restricted.")
+        content = repo.commits[sha].get(unquote(path))
+        if content is None:
+            return failure(404, "EntryNotFound", f"{path} does not exist")
+        headers = {"X-Repo-Commit": sha}
+        if not path.endswith(LFS_SUFFIXES):
+            headers["ETag"] = f'"{blob_id(content)}"'
+            return send(content, request.headers.get("range"), headers)
+        oid = hashlib.sha256(content).hexdigest()
+        headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{oid}"'}
+        return RedirectResponse(f"{storage}/lfs/{kind}/{repo_id}/{oid}", 302, headers=headers)
+
+    @routes.api_route("/lfs/{kind}/{owner}/{name}/{oid}", methods=["GET", "HEAD"])
+    def stored(request: Request, kind: str, owner: str, name: str, oid: str) -> Response:
+        for files in finder.repos[kind, f"{owner}/{name}"].commits.values():
+            for content in files.values():
+                if hashlib.sha256(content).hexdigest() == oid:
+                    return send(content, request.headers.get("range"), {"ETag": f'"{oid}"'})
+        return failure(404, "EntryNotFound", "no such object")
+
+    return routes
+
+
+def send(content: bytes, byte_range: str | None, headers: dict[str, str]) -> Response:
+    """The content or, for a Range request, its part with status 206."""
+    headers = headers | {"Accept-Ranges": "bytes"}
+    if not byte_range:
+        return Response(content, headers=headers, media_type="application/octet-stream")
+    first, last = byte_range.removeprefix("bytes=").split("-")
+    start = int(first) if first else max(0, len(content) - int(last))
+    end = min(int(last) if first and last else len(content) - 1, len(content) - 1)
+    if start > end:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{len(content)}"})
+    headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+    part = content[start : end + 1]
+    return Response(part, 206, headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,138 @@
+"""Checkpoints: a folder a generation, complete or absent, verified when it is read.
+
+`ckpt-<step>/` holds safetensors and JSON only. It is written to a temporary sibling, each file
+flushed to disk, a manifest of sizes and SHA-256 last, then renamed; two generations are kept.
+The marker protocol is Orbax's: what has no manifest does not exist.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from trainer.errors import CheckpointError
+
+KEEP = 2
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    path: Path
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """By file: `model`, `best`, `optim`."""
+    state: Mapping[str, Any]
+    """Plain values: position in the run, best figures, rates, the config."""
+    skipped: tuple[str, ...] = ()
+    """Newer generations that were damaged, with what was wrong."""
+
+
+def save_checkpoint(
+    folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> Path:
+    """Write one generation and drop those older than the last two.
+
+    Raises:
+        CheckpointError: it could not be written; the older generations are untouched.
+    """
+    final = folder / f"ckpt-{step:08d}"
+    making = folder / f".making-{final.name}-{os.getpid()}"
+    try:
+        making.mkdir(parents=True)
+        for name, values in tensors.items():
+            plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
+            safetensors.torch.save_file(plain, making / f"{name}.safetensors")
+        (making / "state.json").write_text(json.dumps(state))
+        _write_manifest(making)
+        if final.exists():
+            shutil.rmtree(final)
+        making.replace(final)
+        _flush(folder)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The checkpoint at step {step} could not be saved ({error}). The one before it is kept."
+        ) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    for old in _generations(folder)[KEEP:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """The newest generation that is undamaged.
+
+    Raises:
+        CheckpointError: there is none; the message says what is wrong with each.
+    """
+    wrong: list[str] = []
+    for path in _generations(folder):
+        try:
+            _verify(path)
+            tensors = {
+                file.stem: safetensors.torch.load_file(file)
+                for file in sorted(path.glob("*.safetensors"))
+            }
+            state = json.loads((path / "state.json").read_text())
+            return Checkpoint(path, tensors, state, tuple(wrong))
+        except (OSError, ValueError, SafetensorError) as error:
+            wrong.append(f"{path.name}: {error}")
+    found = "; ".join(wrong) or "there is none"
+    raise CheckpointError(f"No usable checkpoint in {folder.name}: {found}. Start the run again.")
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether `load_checkpoint` would find a generation to try."""
+    return bool(_generations(folder))
+
+
+def _generations(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("ckpt-*"), reverse=True)
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {}
+    for path in sorted(folder.iterdir()):
+        _flush(path)
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    manifest = folder / _MANIFEST
+    manifest.write_text(json.dumps({"version": 1, "files": files}))
+    _flush(manifest)
+
+
+def _verify(folder: Path) -> None:
+    try:
+        files = json.loads((folder / _MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError("its manifest is missing or damaged") from error
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != facts["bytes"]:
+            raise ValueError(f"{name} is missing or cut off")
+        if _sha256(path) != facts["sha256"]:
+            raise ValueError(f"{name} is damaged")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Make a file, or a folder's list of files, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(PermissionError):  # folders cannot be flushed on Windows
+            os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,269 @@
+"""What a command prints: JSON lines, or words with a progress bar in a terminal.
+
+Ctrl-C (or SIGTERM) asks the run to stop at its next step; a second one ends it at once.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trainer.config import Config
+from trainer.errors import ConfigError, UserError
+from trainer.events import (
+    Checked,
+    Done,
+    EpochDone,
+    Evaluated,
+    Event,
+    Exported,
+    Failed,
+    Note,
+    PhaseStarted,
+    Planned,
+    Predicted,
+    Progress,
+    Pushed,
+    Started,
+    Step,
+    Stopped,
+    SweepStep,
+    Swept,
+    to_json,
+)
+from trainer.jobs import Job, job_from_dict
+from trainer.runner.folder import create_run, new_run_id, read_folder, record
+
+EXIT_DONE, EXIT_UNEXPECTED, EXIT_MENDABLE, EXIT_STOPPED = 0, 1, 2, 3
+
+
+def run_command(arguments: argparse.Namespace, config: Config) -> int:
+    """Carry out a command and print its events; returns the exit code.
+
+    Raises:
+        UserError: the command line asks for something impossible.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    printer = JsonPrinter() if arguments.json else WordPrinter()
+    job = _job(arguments, config)
+    folder = _folder(arguments, job)
+    if job.resume:
+        old = read_folder(folder)
+        if old is not None:
+            job = _resumed(job, job_from_dict(old.job))
+    run = create_run(folder.parent, job, owner="cli", run_id=folder.name)
+    code = EXIT_DONE
+    with _Interrupts() as interrupts:
+        for event in record(run, should_stop=interrupts.asked):
+            printer.show(event, folder)
+            if isinstance(event, Failed):
+                mendable = event.error.endswith("Error") and event.error in _MENDABLE
+                code = EXIT_MENDABLE if mendable else EXIT_UNEXPECTED
+            elif isinstance(event, Stopped):
+                code = EXIT_STOPPED
+    printer.close()
+    return code
+
+
+def failed(error: UserError, *, as_json: bool) -> int:
+    """Report an error that came before any run began."""
+    printer = JsonPrinter() if as_json else WordPrinter()
+    printer.show(Failed(error=type(error).__name__, message=str(error)), Path())
+    return EXIT_MENDABLE
+
+
+_MENDABLE = ("MemoryError", *(kind.__name__ for kind in UserError.__subclasses__()))
+
+
+class JsonPrinter:
+    """One JSON object a line."""
+
+    def show(self, event: Event, folder: Path) -> None:
+        del folder
+        sys.stdout.write(to_json(event) + "\n")
+        sys.stdout.flush()
+
+    def close(self) -> None: ...
+
+
+class WordPrinter:
+    """Sentences on standard output; a progress bar on standard error when it is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._text = ""
+
+    def show(self, event: Event, folder: Path) -> None:
+        if isinstance(event, (Progress, Step, SweepStep)):
+            self._advance(*_progress(event))
+            return
+        self.close()
+        for line in words(event, folder):
+            stream = sys.stderr if isinstance(event, Failed) else sys.stdout
+            stream.write(line + "\n")
+            stream.flush()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _advance(self, text: str, done: int, total: int, detail: str) -> None:
+        if self._bar is None or self._text != text or self._bar.total != total:
+            self.close()
+            self._text = text
+            quiet = not sys.stderr.isatty()
+            self._bar = tqdm(desc=text, total=total, leave=False, disable=quiet, dynamic_ncols=True)
+        self._bar.set_postfix_str(detail, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+
+def words(event: Event, folder: Path) -> Iterator[str]:
+    """What a person reads of an event."""
+    match event:
+        case Started():
+            yield (
+                f"{event.model_name} at {event.image_size} px, {event.num_train} + "
+                f"{event.num_valid} pictures, {len(event.class_names)} classes; {event.reason}"
+            )
+        case Note():
+            yield f"  {event.text}"
+        case PhaseStarted():
+            yield f"{event.title}: {event.epochs} epochs at {event.lr:.2g} ({event.why})"
+        case EpochDone():
+            mark = " *" if event.best else ""
+            yield (
+                f"  epoch {event.epoch + 1} of {event.epochs}: loss {event.train_loss:.4f}, "
+                f"validation loss {event.valid_loss:.4f}, accuracy {event.valid_accuracy:.1%}{mark}"
+            )
+        case Swept():
+            yield from (
+                f"  {name:16} {'-' if rate is None else f'{rate:.2e}'}"
+                for name, rate in event.suggestions.items()
+            )
+            chosen = "none" if event.suggested_lr is None else f"{event.suggested_lr:.2e}"
+            yield f"Suggested learning rate: {chosen}. {event.reason}"
+        case Done():
+            yield (
+                f"Done in {event.seconds:.0f} s: validation accuracy {event.valid_accuracy:.1%} "
+                f"({event.num_correct} of {event.num_valid}). The model is in {event.model_dir}"
+            )
+        case Stopped():
+            yield event.message or "Stopped."
+            if event.checkpoint:
+                yield f"Go on with: --output-dir {folder} --resume"
+        case _:
+            yield from _more_words(event)
+
+
+def _more_words(event: Event) -> Iterator[str]:
+    match event:
+        case Evaluated():
+            yield (
+                f"{event.split}: accuracy {event.accuracy:.2%} of {event.num_images} pictures, "
+                f"loss {event.loss:.4f}"
+            )
+            for row, name in enumerate(event.class_names):
+                precision, recall = event.precision[row], event.recall[row]
+                yield f"  {name:20.20} precision {_percent(precision)} recall {_percent(recall)}"
+        case Predicted():
+            best = ", ".join(f"{name} {prob:.1%}" for name, prob in event.probs)
+            yield f"{event.image}: {event.error or best}"
+        case Checked():
+            yield from (f"{finding['text']}" for finding in event.summary["findings"])
+        case Planned():
+            yield f"{event.total_steps} steps: {'; '.join(event.phases)}"
+            yield event.command
+        case Exported():
+            yield f"Written: {event.path}"
+        case Pushed():
+            yield f"Published: {event.url} ({'verified' if event.verified else 'not verified'})"
+        case Failed():
+            yield f"{event.error}: {event.message}"
+        case _:
+            return
+
+
+def _percent(value: float | None) -> str:
+    return "     -" if value is None else f"{value:6.1%}"
+
+
+def _progress(event: Progress | Step | SweepStep) -> tuple[str, int, int, str]:
+    """Text, done, total and detail of a progress bar."""
+    match event:
+        case Progress():
+            return event.text, event.done, event.total, ""
+        case SweepStep():
+            detail = f"lr {event.lr:.1e} loss {event.loss:.3f}"
+            return "Sweeping", event.step, event.total_steps, detail
+        case Step():
+            detail = f"loss {event.loss:.3f}, {event.images_per_second:.0f} images/s"
+            return "Training", event.step, event.total_steps, detail
+
+
+class _Interrupts:
+    """Turns the first Ctrl-C into a wish to stop; restores the old handler at the end."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._old = signal.getsignal(signal.SIGINT)
+
+    def asked(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> "_Interrupts":
+        signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._old)
+
+    def _handle(self, *_: object) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, self._old)
+        sys.stderr.write("\nStopping at the next step; press Ctrl-C again to end at once.\n")
+
+
+def _job(arguments: argparse.Namespace, config: Config) -> Job:
+    values = vars(arguments)
+    if values.get("top", 5) < 1:
+        raise ConfigError("--top must be at least 1.")
+    return Job(
+        kind=arguments.command,
+        config=config,
+        dataset=values.get("dataset", ""),
+        model=values.get("model", ""),
+        images=tuple(values.get("images", ())),
+        split=values.get("split", "valid"),
+        top=values.get("top", 5),
+        resume=values.get("resume", False),
+        dry_run=values.get("dry_run", False),
+        repo_id=values.get("repo_id", ""),
+        public=values.get("public", False),
+    )
+
+
+def _folder(arguments: argparse.Namespace, job: Job) -> Path:
+    """The run folder: the one asked for, or a new one under runs/."""
+    given: Path | None = vars(arguments).get("output_dir")
+    if given is None:
+        if job.resume:
+            raise ConfigError("--resume needs --output-dir: the run folder to go on in.")
+        return Path("runs").resolve() / new_run_id()
+    folder = given.expanduser().resolve()
+    if not job.resume and not job.dry_run and (folder / "run.json").exists():
+        raise ConfigError(
+            f"{given} holds a run already. Choose another --output-dir, or add --resume."
+        )
+    return folder
+
+
+def _resumed(job: Job, old: Job) -> Job:
+    """The job to go on with; its settings come from the checkpoint."""
+    if job.kind == "train" and old.kind == "train" and old.dataset != job.dataset:
+        raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
+    return job

@@ -1,0 +1,185 @@
+"""Look at every picture of a dataset once, before anything is trained on it.
+
+Every picture is decoded, because a damaged one shows itself only then; nothing decoded is kept
+but a hash of the pixels. The result is cached under the cache root by the data's fingerprint.
+
+Not covered: pictures that are alike but not identical to the pixel (resized, recompressed).
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median_low
+
+from trainer.data.cache import cache_root, read_json, write_json
+from trainer.data.dataset import Data, Picture, Skipped, Split
+from trainer.data.findings import TINY_SIDE, findings
+from trainer.data.picture import decode
+from trainer.data.report import Check, Twin, fingerprint
+from trainer.errors import DatasetError, PictureError
+from trainer.limits import Limits
+
+_MAX_WORKERS = 8
+"""Threads; each holds one decoded picture, up to about 300 MB at the limit of 25 Mpx."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one picture showed; `reason` is empty where it decoded."""
+
+    width: int = 0
+    height: int = 0
+    pixels: bytes = b""
+    reason: str = ""
+    unread: bool = False
+
+
+def check(
+    data: Data,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+    limits: Limits | None = None,
+) -> Check:
+    """Decode every picture once and say what was seen.
+
+    Args:
+        data: the dataset.
+        on_progress: is told (pictures done, pictures in all), in the calling thread; an exception
+            from it stops the check. Not called where the cache has the answer.
+        workers: threads that decode; one for each core, at most 8, by default.
+        limits: `max_pixels` and `max_picture_bytes`; from the environment by default.
+    """
+    limits = limits or Limits.from_env()
+    key = fingerprint(data)
+    path = _cache_path(key, limits)
+    known = _cached(path, key)
+    if known is None:
+        looks = _look_at_all(data, limits, workers, on_progress)
+        known = _facts(data, key, looks)
+        if not any(look.unread for look in looks):
+            # Without its cache the check is slower, not wrong: a full disk must not stop it.
+            with suppress(OSError):
+                write_json(path, known.to_dict())
+    # What the source left out is not part of the fingerprint, and wording may have changed.
+    known = replace(known, skipped=data.skipped + known.failed)
+    return replace(known, findings=findings(known))
+
+
+def usable(data: Data, check: Check) -> Data:
+    """The data without the pictures that the check could not decode.
+
+    Raises:
+        DatasetError: that leaves a class without a picture in train, or in valid where it had one.
+    """
+    assert check.fingerprint == fingerprint(data), "this check is of other data"
+    bad = {each.name for each in check.failed}
+    train, valid = _without(data.train, bad), _without(data.valid, bad)
+    for before, after in ((data.train, train), (data.valid, valid)):
+        lost = set(before.labels) - set(after.labels)
+        if lost:
+            raise DatasetError(_lost_class(data, check, before, min(lost)))
+    test = _without(data.test, bad) if data.test else None
+    return replace(data, train=train, valid=valid, test=test or None, skipped=check.skipped)
+
+
+def _cache_path(key: str, limits: Limits) -> Path:
+    rules = f"{key} {limits.max_pixels} {limits.max_picture_bytes}"
+    return cache_root() / "checks" / f"{hashlib.sha256(rules.encode()).hexdigest()[:32]}.json"
+
+
+def _cached(path: Path, key: str) -> Check | None:
+    values = read_json(path)
+    if values is None:
+        return None
+    try:
+        known = Check.from_dict(values)
+    except (KeyError, TypeError, ValueError):  # written by another version, or by somebody else
+        return None
+    return known if known.fingerprint == key else None
+
+
+def _look_at_all(
+    data: Data,
+    limits: Limits,
+    workers: int | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[_Look]:
+    """One look a picture, in the order of the splits."""
+    pictures = [picture for split in data.splits for picture in split.pictures]
+    num_workers = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="check")
+    looks: list[_Look] = []
+    try:
+        for look in pool.map(partial(_look, limits=limits), pictures):
+            looks.append(look)
+            if on_progress is not None:
+                on_progress(len(looks), len(pictures))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return looks
+
+
+def _look(picture: Picture, *, limits: Limits) -> _Look:
+    try:
+        image = decode(picture.read(), limits=limits)
+    except PictureError as error:
+        return _Look(reason=str(error))
+    except OSError as error:
+        return _Look(reason=f"cannot be read ({error.strerror or error})", unread=True)
+    pixels = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+    return _Look(image.width, image.height, pixels)
+
+
+def _facts(data: Data, key: str, looks: Sequence[_Look]) -> Check:
+    """Gather the looks into a check without findings."""
+    counts: list[tuple[str, tuple[int, ...]]] = []
+    failed: list[Skipped] = []
+    same: dict[tuple[int, int, bytes], list[Twin]] = {}
+    remaining = iter(looks)
+    for split in data.splits:
+        classes = [0] * len(data.class_names)
+        for picture, look in zip(split.pictures, remaining, strict=False):
+            if look.reason:
+                failed.append(Skipped(picture.name, look.reason))
+                continue
+            classes[picture.label] += 1
+            twin = Twin(split.name, picture.name, picture.label)
+            same.setdefault((look.width, look.height, look.pixels), []).append(twin)
+        counts.append((split.name, tuple(classes)))
+    good = [look for look in looks if not look.reason]
+    tiny = sum(min(look.width, look.height) < TINY_SIDE for look in good)
+    return Check(
+        fingerprint=key,
+        class_names=data.class_names,
+        counts=tuple(counts),
+        widths=_spread([look.width for look in good]),
+        heights=_spread([look.height for look in good]),
+        tiny_share=tiny / len(good) if good else 0.0,
+        failed=tuple(failed),
+        skipped=tuple(failed),
+        identical=tuple(tuple(group) for group in same.values() if len(group) > 1),
+    )
+
+
+def _spread(sides: list[int]) -> tuple[int, int, int]:
+    return (min(sides), median_low(sides), max(sides)) if sides else (0, 0, 0)
+
+
+def _without(split: Split, bad: set[str]) -> Split:
+    return Split(split.name, tuple(p for p in split.pictures if p.name not in bad))
+
+
+def _lost_class(data: Data, check: Check, split: Split, label: int) -> str:
+    of_class = {p.name for p in split.pictures if p.label == label}
+    first = next(each for each in check.failed if each.name in of_class)
+    return (
+        f"None of the {len(of_class)} pictures of class {data.class_names[label]!r} in "
+        f"{split.name} can be decoded; the first is {first.name}, which {first.reason}. Replace "
+        "them, or remove the class."
+    )

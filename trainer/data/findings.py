@@ -1,0 +1,177 @@
+"""The sentences drawn from a check: what was seen, what it means, what to do.
+
+Pure: a function from the facts to findings, so that wording changes need no new decoding.
+"""
+
+from collections.abc import Iterator
+
+from trainer.data.report import Check, Finding, Twin
+
+TINY_SIDE = 32
+"""Pixels; a short side below it counts as tiny. The smallest input timm's CNNs are used with."""
+
+FAILED_SHARE = 0.05
+"""Above this share of undecodable pictures something is wrong with the dataset as a whole."""
+
+IMBALANCE = 3.0
+"""Largest over smallest class from which on the accuracy alone misleads."""
+
+FEW_TRAIN = 10
+"""Training pictures of a class below which the result depends on which ones they are."""
+
+FEW_VALID = 50
+"""Validation pictures below which one picture more or less moves the accuracy by over 2 points."""
+
+
+def findings(check: Check) -> tuple[Finding, ...]:
+    """All findings, errors first, then warnings, then information."""
+    found = [
+        _summary(check),
+        *_empty_classes(check),
+        *_failed(check),
+        *_left_out(check),
+        *_leaked(check),
+        *_contradictory(check),
+        *_repeated(check),
+        *_balance(check),
+        *_few(check),
+        *_tiny(check),
+    ]
+    order = {"error": 0, "warning": 1, "info": 2}
+    return tuple(sorted(found, key=lambda finding: order[finding.level]))
+
+
+def _summary(check: Check) -> Finding:
+    words = {"train": "training", "valid": "validation", "test": "test"}
+    parts = [f"{sum(counts):,} {words[split]}" for split, counts in check.counts]
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]])
+    return Finding("info", f"{listed} pictures in {len(check.class_names)} classes.")
+
+
+def _empty_classes(check: Check) -> Iterator[Finding]:
+    for split, counts in check.counts:
+        empty = [n for n, c in zip(check.class_names, counts, strict=True) if c == 0]
+        if not empty:
+            continue
+        if split == "train" or not any(counts):
+            text = f"{_names(empty)} without a usable picture in {split}. Add some, or remove it."
+            yield Finding("error", text)
+        else:
+            text = f"{_names(empty)} without a picture in {split}: the accuracy there says nothing "
+            yield Finding("warning", text + "about it. Add some pictures of it.")
+
+
+def _failed(check: Check) -> Iterator[Finding]:
+    if not check.failed:
+        return
+    total = check.num_pictures + len(check.failed)
+    share = len(check.failed) / total
+    first = check.failed[0]
+    text = (
+        f"{len(check.failed):,} of {total:,} pictures ({share:.1%}) cannot be decoded and are left "
+        f"out; the first is {first.name}, which {first.reason}."
+    )
+    if share > FAILED_SHARE:
+        text += " That is a lot: look at where the files come from before you trust the result."
+    yield Finding("warning", text)
+
+
+def _left_out(check: Check) -> Iterator[Finding]:
+    num = len(check.skipped) - len(check.failed)
+    if num:
+        first = check.skipped[0]
+        what = "file or row is" if num == 1 else "files or rows are"
+        text = f"{num:,} {what} not used; the first is {first.name}, which {first.reason}."
+        yield Finding("info", text)
+
+
+def _leaked(check: Check) -> Iterator[Finding]:
+    groups = check.leaked
+    if groups:
+        num = sum(twin.split != "train" for group in groups for twin in group)
+        what = "validation or test picture is" if num == 1 else "validation or test pictures are"
+        text = (
+            f"{num:,} {what} identical to training pictures ({_example(groups)}). The accuracy "
+            "will look better than it is: remove one of each pair."
+        )
+        yield Finding("warning", text)
+
+
+def _contradictory(check: Check) -> Iterator[Finding]:
+    groups = check.contradictory
+    if groups:
+        labels = sorted({twin.label for twin in groups[0]})
+        names = " and ".join(repr(check.class_names[label]) for label in labels)
+        what = "picture has" if len(groups) == 1 else "pictures have"
+        text = (
+            f"{len(groups):,} {what} more than one label ({_example(groups)}: {names}). Keep the "
+            "right one."
+        )
+        yield Finding("warning", text)
+
+
+def _repeated(check: Check) -> Iterator[Finding]:
+    # Copies across splits are what `_leaked` tells; here only copies within one split.
+    extra = 0
+    groups = []
+    for group in check.identical:
+        splits = [twin.split for twin in group]
+        copies = len(splits) - len(set(splits))
+        extra += copies
+        if copies:
+            groups.append(group)
+    if extra:
+        what = "picture is a copy of another" if extra == 1 else "pictures are copies of others"
+        text = (
+            f"{extra:,} {what} in the same split ({_example(tuple(groups))}). They count more "
+            "than once; remove them if that is not meant."
+        )
+        yield Finding("info", text)
+
+
+def _balance(check: Check) -> Iterator[Finding]:
+    if check.imbalance < IMBALANCE:
+        return
+    train = check.counts[0][1]
+    largest = check.class_names[train.index(max(train))]
+    smallest = check.class_names[train.index(min(train))]
+    text = (
+        f"Class {largest!r} has {check.imbalance:.1f} times the training pictures of {smallest!r} "
+        f"({max(train):,} and {min(train):,}). Always answering {largest!r} is already right for "
+        f"{max(train) / sum(train):.0%} of them: look at the accuracy of each class, or add "
+        f"pictures of {smallest!r}."
+    )
+    yield Finding("warning", text)
+
+
+def _few(check: Check) -> Iterator[Finding]:
+    train, valid = check.counts[0][1], check.counts[1][1]
+    few = [n for n, c in zip(check.class_names, train, strict=True) if 0 < c < FEW_TRAIN]
+    if few:
+        text = f"{_names(few)} with fewer than {FEW_TRAIN} training pictures. Add more if you can."
+        yield Finding("warning", text)
+    if 0 < sum(valid) < FEW_VALID:
+        text = (
+            f"Only {sum(valid)} validation pictures: each moves the accuracy by "
+            f"{1 / sum(valid):.1%}. Small differences between runs mean nothing."
+        )
+        yield Finding("warning", text)
+
+
+def _tiny(check: Check) -> Iterator[Finding]:
+    if check.tiny_share > 0:
+        text = (
+            f"{check.tiny_share:.0%} of the pictures are under {TINY_SIDE} pixels on the short "
+            "side and will be enlarged; a smaller image size trains faster and loses nothing."
+        )
+        yield Finding("info", text)
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
+    return f"{len(names)} class{'es' if len(names) > 1 else ''} ({shown})"
+
+
+def _example(groups: tuple[tuple[Twin, ...], ...]) -> str:
+    group = groups[0]
+    return f"{group[0].name} = {group[-1].name}"

@@ -1,0 +1,141 @@
+"""`HubRepo`: one public dataset repository, pinned to a commit: its files, card and downloads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from trainer.data.cache import cache_root
+from trainer.data.names import megabytes
+from trainer.errors import DatasetError
+from trainer.hub_client import HubName, connect, hub_errors, quiet_progress, refuse_closed
+from trainer.limits import Limits
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_DOWNLOADS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubRepo:
+    """What is known of the repository before anything large is downloaded."""
+
+    api: "HfApi" = field(repr=False, compare=False)
+    title: str
+    """What messages call it: the id in quotes."""
+    repo_id: str
+    sha: str
+    """The commit that everything is read from, even if the branch moves on."""
+    sizes: Mapping[str, int]
+    """Path -> bytes, of every file."""
+    card: Mapping[str, Any]
+    """The card's YAML block, as the Hub parsed it."""
+
+    @property
+    def licence(self) -> str | None:
+        """What the card states, if it does."""
+        stated = self.card.get("license")
+        return ", ".join(map(str, stated)) if isinstance(stated, list) else stated or None
+
+    @property
+    def folder(self) -> Path:
+        """Where this commit's copies are kept, in our own cache."""
+        return cache_root() / "hub" / self.repo_id.replace("/", "--") / self.sha
+
+    def too_many(self, number: int, limits: Limits) -> DatasetError:
+        """The error for more pictures than are allowed."""
+        return DatasetError(
+            f"The dataset {self.title} holds {number:,} pictures; the limit is "
+            f"{limits.max_pictures:,}. Choose a smaller one, or raise LRLAB_MAX_PICTURES on your "
+            "own machine."
+        )
+
+    def download(self, path: str) -> Path:
+        """Fetch one file into the Hub's own cache; a kept one costs no request.
+
+        Raises:
+            HubError: the Hub refused, or the connection broke.
+        """
+        with hub_errors(f"file {path} of dataset {self.title}"):
+            return Path(
+                self.api.hf_hub_download(
+                    self.repo_id,
+                    path,
+                    repo_type="dataset",
+                    revision=self.sha,
+                    tqdm_class=quiet_progress(),
+                )
+            )
+
+    def download_into(self, folder: Path, paths: Sequence[str]) -> None:
+        """Fetch all files with the suffixes of these, one request each, below a folder.
+
+        Real files and not links into the Hub's cache: a folder's links outwards are not followed.
+
+        Raises:
+            HubError: as `download`.
+        """
+        suffixes = {PurePosixPath(path).suffix for path in paths}
+        with hub_errors(f"pictures of dataset {self.title}"):
+            self.api.snapshot_download(
+                self.repo_id,
+                repo_type="dataset",
+                revision=self.sha,
+                local_dir=folder,
+                allow_patterns=[f"*{suffix}" for suffix in sorted(suffixes)],
+                max_workers=_DOWNLOADS_AT_ONCE,
+                tqdm_class=quiet_progress(),
+            )
+
+    def refuse_too_large(self, paths: Sequence[str], limits: Limits) -> None:
+        """Keep `max_unpacked_bytes`, from the listing alone.
+
+        Raises:
+            DatasetError: the files are larger together.
+        """
+        total = sum(self.sizes[path] for path in paths)
+        if total > limits.max_unpacked_bytes:
+            raise DatasetError(
+                f"The dataset {self.title} is {megabytes(total)}; the limit is "
+                f"{megabytes(limits.max_unpacked_bytes)}. Choose a smaller one, or raise "
+                "LRLAB_MAX_UNPACKED_BYTES on your own machine."
+            )
+
+
+def open_repo(name: HubName, limits: Limits) -> HubRepo:
+    """Resolve a dataset id to a commit and list its files; nothing is downloaded.
+
+    Raises:
+        HubError: unreachable, or the dataset is missing, private, gated or disabled.
+        DatasetError: it has far more files than pictures are allowed.
+    """
+    title = repr("@".join(filter(None, name)))
+    what = f"dataset {title}"
+    api = connect()
+    with hub_errors(what):
+        info = api.dataset_info(name.repo_id, revision=name.revision, timeout=10)
+        refuse_closed(info, what)
+        sizes: dict[str, int] = {}
+        tree = api.list_repo_tree(
+            name.repo_id, recursive=True, revision=info.sha, repo_type="dataset"
+        )
+        for entry in tree:
+            size = getattr(entry, "size", None)  # folders have none
+            if size is not None and _is_plain(entry.path):
+                sizes[entry.path] = size
+            if len(sizes) > 4 * limits.max_pictures:
+                raise DatasetError(
+                    f"The {what} holds more than {4 * limits.max_pictures:,} files. Choose one "
+                    "that is stored as parquet."
+                )
+    card = info.card_data.to_dict() if info.card_data else {}
+    return HubRepo(
+        api=api, title=title, repo_id=name.repo_id, sha=info.sha or "", sizes=sizes, card=card
+    )
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path stays below the folder that it is written to."""
+    parts = PurePosixPath(path).parts
+    return not path.startswith("/") and ".." not in parts and "\\" not in path

@@ -1,0 +1,40 @@
+"""Thumbnails of some pictures with their labels, for people to look at: small JPEGs in a folder."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import ImageOps
+
+from trainer.data.dataset import Picture
+from trainer.data.picture import decode
+from trainer.errors import PictureError
+
+SIDE = 144
+"""Pixels of a thumbnail's side."""
+
+
+def write_sheet(pictures: Iterable[tuple[str, Picture]], folder: Path) -> None:
+    """Write `0.jpg`, `1.jpg`, … and `sheet.json`: a list of [file, caption, picture's name].
+
+    Pictures that cannot be read are left out; the check reports them elsewhere.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for caption, picture in pictures:
+        with suppress(PictureError, OSError):
+            image = ImageOps.fit(decode(picture.read()), (SIDE, SIDE))
+            name = f"{len(rows)}.jpg"
+            image.save(folder / name, quality=85)
+            rows.append([name, caption, picture.name])
+    (folder / "sheet.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+
+
+def read_sheet(folder: Path) -> list[tuple[Path, str, str]]:
+    """The sheet's (file, caption, picture's name); empty where there is none."""
+    try:
+        rows = json.loads((folder / "sheet.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [(folder / name, caption, original) for name, caption, original in rows]

@@ -1,0 +1,71 @@
+"""Evaluate: every figure of an exported model on one split of a dataset.
+
+The model's class names are matched by name, so a dataset with its folders in another order, or
+with fewer classes, still gives true figures.
+"""
+
+import time
+from collections.abc import Generator
+
+import numpy as np
+
+from trainer.data import Data, Split
+from trainer.errors import DatasetError
+from trainer.events import Evaluated, Event
+from trainer.export import LoadedModel
+from trainer.infer import infer
+from trainer.learner import decoded
+from trainer.metrics import evaluated
+from trainer.runtime import Runtime
+
+
+def evaluate(
+    loaded: LoadedModel, data: Data, split_name: str, runtime: Runtime
+) -> Generator[Event, None, Evaluated]:
+    """The split's accuracy, loss, per-class figures and confusion matrix.
+
+    Yields:
+        Progress, at last Evaluated.
+
+    Raises:
+        DatasetError: the split does not exist, or holds classes that the model does not know.
+    """
+    began = time.perf_counter()
+    split = _split(data, split_name)
+    labels = _labels(split, data.class_names, loaded.class_names)
+    images = yield from decoded(split, loaded.preprocess)
+    text = f"Looking at the {split.name} pictures"
+    probs = yield from infer(loaded.model, images, loaded.preprocess, runtime, text=text)
+    result = evaluated(
+        probs,
+        labels,
+        tuple(picture.name for picture in split.pictures),
+        loaded.class_names,
+        split=split.name,
+        seconds=time.perf_counter() - began,
+    )
+    yield result
+    return result
+
+
+def _split(data: Data, name: str) -> Split:
+    found = {split.name: split for split in data.splits}
+    if name not in found:
+        raise DatasetError(
+            f"{data.provenance.dataset_id} has no {name} split; it has {', '.join(found)}."
+        )
+    return found[name]
+
+
+def _labels(
+    split: Split, class_names: tuple[str, ...], model_classes: tuple[str, ...]
+) -> np.ndarray:
+    """The split's labels as the model numbers them, `[N]`."""
+    unknown = sorted(set(class_names) - set(model_classes))
+    if unknown:
+        raise DatasetError(
+            f"The model does not know {', '.join(unknown[:5])}; it knows "
+            f"{', '.join(model_classes[:10])}. Evaluate on the classes it was trained on."
+        )
+    number = {name: index for index, name in enumerate(model_classes)}
+    return np.array([number[class_names[label]] for label in split.labels])

@@ -1,0 +1,297 @@
+"""The events that sweep, fit, evaluate and predict yield: small frozen records of plain values.
+
+An event becomes one JSON object with an "event" key, in the run's journal and on the command
+line. Rates are absolute, fractions 0–1, `step` counts optimizer updates over the whole run and
+`epoch` is 0-based within its phase. A loss that is not finite is written as null.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """A run begins: what runs where, with the reason of each choice."""
+
+    kind: str
+    model_name: str = ""
+    dataset: str = ""
+    device: str = ""
+    precision: str = ""
+    reason: str = ""
+    num_train: int = 0
+    num_valid: int = 0
+    class_names: tuple[str, ...] = ()
+    num_parameters: int = 0
+    image_size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Something the person should know: a choice that was made and why."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """A wait other than training steps: what is happening and how far it is."""
+
+    text: str
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepStep:
+    """One step of a sweep: the rate used and the raw loss of its batch."""
+
+    step: int
+    total_steps: int
+    repeat: int
+    lr: float
+    loss: float
+    smooth_loss: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """A sweep is over; the weights are as they were before it."""
+
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]
+    smooth_losses: tuple[float, ...] = ()
+    suggestions: Mapping[str, float | None]
+    suggested_lr: float | None
+    reason: str
+    diverged: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhaseStarted:
+    """A phase of training begins: some epochs with one set of trainable layers."""
+
+    phase: str
+    title: str
+    why: str
+    first_step: int
+    num_steps: int
+    total_steps: int
+    epochs: int
+    frozen: bool
+    lr: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One optimizer update."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    loss: float
+    lr: float
+    images_per_second: float
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochDone:
+    """An epoch and its validation are over."""
+
+    step: int
+    phase: str
+    epoch: int
+    epochs: int
+    train_loss: float
+    valid_loss: float
+    valid_accuracy: float
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """The run was asked to stop; what it had reached is kept."""
+
+    step: int
+    total_steps: int
+    checkpoint: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """Training is over: the best checkpoint by validation was exported."""
+
+    valid_accuracy: float
+    valid_loss: float
+    num_valid: int
+    num_train: int
+    lr: float
+    model_dir: str
+    seconds: float
+    num_correct: int = 0
+    best_epoch: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """The figures of one split: Σcorrect/Σseen, mean loss, and who was taken for whom."""
+
+    accuracy: float
+    loss: float
+    num_images: int
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the true classes, columns the predicted ones, `[num_classes, num_classes]`."""
+    class_names: tuple[str, ...]
+    split: str = "valid"
+    precision: tuple[float | None, ...] = ()
+    """One a class; null where nothing was predicted as the class."""
+    recall: tuple[float | None, ...] = ()
+    """One a class; null where the split holds no picture of the class."""
+    seconds: float = 0.0
+    worst: tuple[tuple[str, str, str, float], ...] = ()
+    """The most confident mistakes: name, true class, predicted class, its probability."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """The most probable classes of one picture, best first."""
+
+    image: str
+    probs: tuple[tuple[str, float], ...]
+    seconds: float = 0.0
+    error: str = ""
+    """Why this picture could not be used, else empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What is in a dataset and what is wrong with it; `summary` is `Check.to_dict()`."""
+
+    summary: Mapping[str, object]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What `--dry-run` answers: the steps of each phase, nothing run."""
+
+    phases: tuple[str, ...]
+    total_steps: int
+    num_train: int
+    num_valid: int
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A model was written in another format."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pushed:
+    """A model was published, loaded back from the Hub and compared."""
+
+    url: str
+    verified: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The run ended with an error; `error` is the class's name."""
+
+    error: str
+    message: str
+
+
+NAMES: Mapping[str, type] = {
+    "started": Started,
+    "note": Note,
+    "progress": Progress,
+    "sweep_step": SweepStep,
+    "swept": Swept,
+    "phase": PhaseStarted,
+    "step": Step,
+    "epoch": EpochDone,
+    "stopped": Stopped,
+    "done": Done,
+    "evaluated": Evaluated,
+    "prediction": Predicted,
+    "checked": Checked,
+    "planned": Planned,
+    "exported": Exported,
+    "pushed": Pushed,
+    "failed": Failed,
+}
+"""Every event by its name in JSON."""
+
+Event = (
+    Started
+    | Note
+    | Progress
+    | SweepStep
+    | Swept
+    | PhaseStarted
+    | Step
+    | EpochDone
+    | Stopped
+    | Done
+    | Evaluated
+    | Predicted
+    | Checked
+    | Planned
+    | Exported
+    | Pushed
+    | Failed
+)
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON; numbers that are not finite become null, as JSON has no name for them."""
+    name = next(name for name, kind in NAMES.items() if type(event) is kind)
+    values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return json.dumps({"event": name, **values}, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(line: str) -> Event:
+    """The event that `to_json` wrote; a null loss comes back as NaN.
+
+    Raises:
+        ValueError: the line is not JSON or not an event.
+    """
+    values = json.loads(line)
+    kind = NAMES.get(values.pop("event", "")) if isinstance(values, dict) else None
+    if kind is None:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    known = {field.name: field for field in fields(kind)}
+    try:
+        return kind(**{n: _typed(v, known[n].type) for n, v in values.items() if n in known})
+    except TypeError as error:
+        raise ValueError(f"not an event: {line[:80]!r}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _typed(value: object, annotation: object) -> object:
+    if value is None and annotation is float:
+        return math.nan
+    if isinstance(value, list):
+        inner = float if annotation == tuple[float, ...] else object
+        return tuple(_typed(item, inner) for item in value)
+    return value

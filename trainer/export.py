@@ -1,0 +1,114 @@
+"""The exported model folder: what timm, transformers and our own `predict` load.
+
+`model.safetensors` and `config.json` in timm's Hub format, with the class names and the very
+preprocessing of the training. Loads with `timm.create_model("local-dir:…", pretrained=True)`.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.models import save_for_hf
+from torch import nn
+
+from trainer.errors import ModelError
+from trainer.model import check_architecture, classifier_of, head_of
+from trainer.transforms import Preprocess, preprocess_for
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An exported model, ready to look at pictures, in float32 and evaluation mode."""
+
+    model: nn.Module
+    preprocess: Preprocess
+    class_names: tuple[str, ...]
+    model_name: str
+
+
+def export_model(
+    model: nn.Module,
+    model_name: str,
+    class_names: tuple[str, ...],
+    preprocess: Preprocess,
+    folder: Path,
+) -> Path:
+    """Fold the head into timm's own classifier and write the model folder.
+
+    The folder is written beside and renamed, so a folder that exists is complete.
+    """
+    exported = timm.create_model(model_name, pretrained=False, num_classes=len(class_names))
+    name, layer = classifier_of(exported)
+    prefix = next(key for key, module in model.named_modules() if module is head_of(model))
+    state = {
+        key: value.cpu()
+        for key, value in model.state_dict().items()
+        if not key.startswith(f"{prefix}.")
+    }
+    weight, bias = head_of(model).folded()
+    state[f"{name}.weight"] = weight.cpu().view_as(layer.weight)
+    state[f"{name}.bias"] = bias.cpu()
+    exported.load_state_dict({key: value.contiguous() for key, value in state.items()})
+    making = folder.with_name(f".making-{folder.name}-{os.getpid()}")
+    names = list(class_names)
+    save_for_hf(
+        exported,
+        str(making),
+        model_config={"label_names": names},
+        safe_serialization=True,
+        data_config=preprocess.to_timm(),
+    )
+    _mend_config(making / CONFIG)
+    making.replace(folder)
+    return folder
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Load an exported model folder.
+
+    Raises:
+        ModelError: files are missing or damaged, or it is not a model of pictures with labels.
+    """
+    missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"{folder.name} holds no {' and no '.join(missing)}, so it is not an exported model. "
+            "Choose a run that has finished, or a model folder."
+        )
+    try:
+        model_name = str(json.loads((folder / CONFIG).read_text())["architecture"])
+        check_architecture(model_name)
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"The model in {folder.name} cannot be loaded: {error}") from error
+    if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
+        raise ModelError(f"The weights in {folder.name} hold numbers that are not finite.")
+    names = _class_names(model)
+    model = model.to(memory_format=torch.channels_last)
+    return LoadedModel(model, preprocess_for(model.pretrained_cfg), names, model_name)
+
+
+def _class_names(model: nn.Module) -> tuple[str, ...]:
+    """The names in the order of the logits; numbers where the model brings no names."""
+    names = model.pretrained_cfg.get("label_names") or ()
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names, key=int)]
+    count = int(model.num_classes)
+    return tuple(map(str, names)) if len(names) == count else tuple(map(str, range(count)))
+
+
+def _mend_config(path: Path) -> None:
+    """Take out `model_args.num_classes`: transformers 5.23 would be given it twice."""
+    config = json.loads(path.read_text())
+    config.get("model_args", {}).pop("num_classes", None)
+    if not config.get("model_args"):
+        config.pop("model_args", None)
+    path.write_text(json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,353 @@
+"""`fit`: run a config's phases, validate each epoch, keep the best, stop and resume anywhere.
+
+A generator of events. Everything random comes from (seed, phase, epoch, step), so a position in
+the run is two integers and a resumed run takes the same steps as an uninterrupted one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.batches import epoch_batches, seed_for
+from trainer.checkpoint import Checkpoint, save_checkpoint
+from trainer.errors import ConfigError
+from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
+from trainer.infer import infer
+from trainer.learner import Learner, ensure_features, task_for
+from trainer.metrics import accuracy_and_loss
+from trainer.model import head_of, make_optimizer, set_mode
+from trainer.plan import (
+    Phase,
+    default_head_lr,
+    default_unfrozen_lr,
+    num_steps,
+    plan,
+)
+from trainer.schedule import (
+    Schedule,
+    constant,
+    cosine,
+    cycle_lengths,
+    one_cycle,
+    one_cycle_momentum,
+    restarts,
+)
+from trainer.stopping import StopRequested, stoppable
+from trainer.sweep import rate_from, sweep, train_step
+
+UNFROZEN_SWEEP_STEPS = 40
+"""Steps of the sweep over all layers on a CPU, where each costs about a second."""
+
+
+@dataclass(slots=True)
+class Progression:
+    """Where a run is and what it has reached; all of it goes into a checkpoint."""
+
+    phase: int = 0
+    """Index into the plan."""
+    epoch: int = 0
+    """Epochs of the phase that are over, validation included."""
+    step_in_phase: int = 0
+    step: int = 0
+    """Updates over the run."""
+    lr: float | None = None
+    """Peak rate of the current phase, once known."""
+    first_lr: float | None = None
+    """Peak rate of the first phase: what `done` reports."""
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    best_epoch: str = ""
+    seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Losses of the current epoch's steps."""
+
+
+@dataclass(slots=True)
+class Fit:
+    """A run in progress: the learner, its position and the best weights so far."""
+
+    learner: Learner
+    folder: Path
+    phases: tuple[Phase, ...]
+    at: Progression
+    best: dict[str, Tensor]
+    began: float
+    optimizer: torch.optim.Optimizer | None = None
+    optimizer_state: dict[str, Tensor] | None = None
+    """What a checkpoint holds for the optimizer of the phase that is resumed."""
+
+    @property
+    def total_steps(self) -> int:
+        config, count = self.learner.config, self.learner.num_train
+        return sum(num_steps(phase, config, count) for phase in self.phases)
+
+    def seconds(self) -> float:
+        """Time spent on the run, earlier sittings included."""
+        return self.at.seconds + time.perf_counter() - self.began
+
+
+def fit(
+    learner: Learner,
+    folder: Path,
+    *,
+    should_stop: Callable[[], bool],
+    resume: Checkpoint | None = None,
+) -> Generator[Event, None, Fit | None]:
+    """Train through every phase of the config's plan.
+
+    Args:
+        learner: as `prepare` made it; its model is trained in place.
+        folder: where checkpoints go.
+        should_stop: asked after each step; when true, a checkpoint is left.
+        resume: go on from here; its config must be the learner's.
+
+    Yields:
+        PhaseStarted, (sweep events,) Steps and EpochDones of each phase; Stopped at a stop.
+
+    Returns:
+        The finished run with the best weights loaded into the model; none if it was stopped.
+
+    Raises:
+        ConfigError: the loss is not finite; the message names the step and the rate.
+    """
+    run = Fit(learner, folder, plan(learner.config), Progression(), {}, time.perf_counter())
+    if resume is not None:
+        _restore(run, resume)
+        yield Note(text=f"Going on from step {run.at.step} of {run.total_steps}.")
+    try:
+        yield from stoppable(_run_phases(run), should_stop)
+    except StopRequested:
+        yield _stopped(run)
+        return None
+    learner.model.load_state_dict(run.best)
+    return run
+
+
+def _run_phases(run: Fit) -> Generator[Event, None, None]:
+    """Every phase from where the run stands; `run` is consistent at each yield."""
+    while run.at.phase < len(run.phases):
+        phase, at = run.phases[run.at.phase], run.at
+        enough = phase.skip_from is not None and at.best_accuracy >= phase.skip_from
+        if enough and at.step_in_phase == 0:
+            yield Note(
+                text=f"The head alone is right on {at.best_accuracy:.1%} of the validation "
+                "pictures; training all layers would gain little, so it is left out."
+            )
+        else:
+            yield from _run_phase(run, phase)
+        _next_phase(run)
+
+
+def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
+    learner, config = run.learner, run.learner.config
+    if phase.frozen:
+        yield from ensure_features(learner)
+    if run.at.lr is None:
+        yield from _choose_rate(run, phase)
+    assert run.at.lr is not None
+    run.at.first_lr = run.at.first_lr or run.at.lr
+    set_mode(learner.model, frozen=phase.frozen)
+    run.optimizer = make_optimizer(task_for(learner, phase).groups(), config, run.at.lr)
+    if run.optimizer_state is not None:
+        _load_optimizer(run.optimizer, run.optimizer_state)
+        run.optimizer_state = None
+    yield PhaseStarted(
+        phase=phase.name,
+        title=phase.title,
+        why=phase.why,
+        first_step=run.at.step - run.at.step_in_phase,
+        num_steps=num_steps(phase, config, learner.num_train),
+        total_steps=run.total_steps,
+        epochs=phase.epochs,
+        frozen=phase.frozen,
+        lr=run.at.lr,
+    )
+    while run.at.epoch < phase.epochs:
+        yield from _run_epoch(run, phase, run.at.epoch)
+
+
+def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
+    """Set the phase's peak rate: the given one, or from a sweep now."""
+    config = run.learner.config
+    if phase.lr is not None:
+        run.at.lr = phase.lr
+        return
+    slow = not phase.cached and run.learner.runtime.device.type == "cpu"
+    if slow:
+        yield Note(text=f"Sweeping all layers in {UNFROZEN_SWEEP_STEPS} steps, once: each is slow.")
+    swept = yield from sweep(run.learner, phase, max_steps=UNFROZEN_SWEEP_STEPS if slow else None)
+    fallback = default_head_lr(config) if phase.frozen else default_unfrozen_lr(config)
+    run.at.lr, note = rate_from(swept, fallback)
+    yield note
+
+
+def _run_epoch(run: Fit, phase: Phase, epoch: int) -> Iterator[Event]:
+    """The rest of one epoch and its validation."""
+    config, learner, at = run.learner.config, run.learner, run.at
+    began = time.perf_counter()
+    batches = epoch_batches(learner.num_train, config.batch_size, config.seed, phase.name, epoch)
+    first = at.step_in_phase - epoch * len(batches)
+    if first == 0:
+        at.losses = []
+    yield from _steps(run, phase, epoch, batches, first)
+    probs = yield from _validate(run, phase)
+    accuracy, loss = accuracy_and_loss(probs, learner.valid_labels)
+    best = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
+    if best:
+        at.best_accuracy, at.best_loss = accuracy, loss
+        at.best_epoch = f"{phase.title}, epoch {epoch + 1}"
+        run.best = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    at.epoch += 1
+    yield EpochDone(
+        step=at.step,
+        phase=phase.name,
+        epoch=epoch,
+        epochs=phase.epochs,
+        train_loss=float(np.mean(at.losses)),
+        valid_loss=loss,
+        valid_accuracy=accuracy,
+        best=best,
+        seconds=time.perf_counter() - began,
+    )
+    if not phase.cached or at.epoch == phase.epochs:
+        _save(run)
+
+
+def _steps(
+    run: Fit, phase: Phase, epoch: int, batches: list[np.ndarray], first: int
+) -> Iterator[Step]:
+    """The updates of an epoch from its `first` batch on."""
+    learner, at = run.learner, run.at
+    config, task = learner.config, task_for(learner, phase)
+    schedule, total = schedule_for(phase, config.cycle_len), phase.epochs * len(batches)
+    set_mode(learner.model, frozen=phase.frozen)  # validation left it in evaluation mode
+    began, done = time.perf_counter(), 0
+    assert run.optimizer is not None and at.lr is not None
+    for index, indices in enumerate(batches[first:], start=first):
+        position = at.step_in_phase / total
+        lr = at.lr * schedule(position)
+        if phase.schedule == "one_cycle":
+            _set_momentum(run.optimizer, one_cycle_momentum(position))
+        seed = seed_for(config.seed, phase.name, epoch, index)
+        loss = train_step(learner, task, run.optimizer, indices, lr=lr, seed=seed)
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"The loss is not a number at step {at.step + 1}, at the rate {lr:.2g}: the rate "
+                "is too high for this model. Train again with a tenth of it."
+            )
+        at.step, at.step_in_phase = at.step + 1, at.step_in_phase + 1
+        at.losses.append(loss)
+        done += len(indices)
+        speed = done / (time.perf_counter() - began)
+        left = (total - at.step_in_phase) * config.batch_size / speed
+        yield Step(
+            step=at.step,
+            total_steps=run.total_steps,
+            epoch=epoch,
+            loss=loss,
+            lr=lr,
+            images_per_second=speed,
+            seconds_left=left if run.at.phase == len(run.phases) - 1 else None,
+        )
+
+
+def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:
+    """Probabilities of the validation pictures, `[N, num_classes]`."""
+    learner = run.learner
+    if phase.frozen and learner.features is not None:
+        with torch.no_grad():
+            logits = head_of(learner.model)(learner.features.valid)
+        return logits.softmax(dim=1).cpu().numpy()
+    images, text = learner.valid_images, "Checking the validation pictures"
+    return (yield from infer(learner.model, images, learner.preprocess, learner.runtime, text=text))
+
+
+def schedule_for(phase: Phase, cycle_len: int) -> Schedule:
+    """The course of the rate over the phase."""
+    if phase.schedule == "sgdr":
+        lengths = cycle_lengths(phase.epochs, cycle_len, phase.cycle_mult)
+        return lambda t: restarts(t, lengths)
+    return {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}[phase.schedule]
+
+
+def _set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
+    for group in optimizer.param_groups:
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif group["momentum"] > 0:
+            group["momentum"] = momentum
+
+
+def _next_phase(run: Fit) -> None:
+    """Go to the next phase, from the best weights so far."""
+    run.at.phase += 1
+    run.at.epoch = run.at.step_in_phase = 0
+    run.at.lr, run.at.losses = None, []
+    run.optimizer = None
+    run.learner.model.load_state_dict(run.best)
+
+
+def _stopped(run: Fit) -> Stopped:
+    path = _save(run)
+    return Stopped(
+        step=run.at.step,
+        total_steps=run.total_steps,
+        checkpoint=path.name,
+        message=f"Stopped at step {run.at.step} of {run.total_steps}; it can go on from there.",
+    )
+
+
+def _save(run: Fit) -> Path:
+    """A checkpoint of the run where it stands."""
+    tensors = {"model": run.learner.model.state_dict()}
+    if run.best:
+        tensors["best"] = run.best
+    if run.optimizer is not None:
+        tensors["optim"] = _optimizer_tensors(run.optimizer)
+    names = Progression.__dataclass_fields__
+    state = {name: getattr(run.at, name) for name in names} | {
+        "seconds": run.seconds(),
+        "best_loss": run.at.best_loss if math.isfinite(run.at.best_loss) else None,
+        "config": run.learner.config.to_dict(),
+    }
+    return save_checkpoint(run.folder, run.at.step, tensors, state)
+
+
+def _restore(run: Fit, checkpoint: Checkpoint) -> None:
+    state: dict[str, Any] = dict(checkpoint.state)
+    state.pop("config")
+    if state["best_loss"] is None:
+        state["best_loss"] = math.inf
+    run.at = Progression(**state)
+    run.learner.model.load_state_dict(dict(checkpoint.tensors["model"]))
+    run.best = dict(checkpoint.tensors.get("best", {}))
+    run.optimizer_state = (
+        dict(checkpoint.tensors["optim"]) if "optim" in checkpoint.tensors else None
+    )
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state by `<parameter>.<name>`; every entry of AdamW and SGD is a tensor."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, entry in state.items()
+        for name, value in entry.items()
+        if value is not None
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        entries.setdefault(int(index), {})[name] = value
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})

@@ -1,0 +1,179 @@
+"""Reading from the Hugging Face Hub for people: search, a sign of life, and a model's two files.
+
+Cheap to import: search and probe use the standard library alone, so that a page that offers them
+starts at once. No token is ever sent.
+
+Not covered: writing (the push is elsewhere), and what is inside a model's files; `trainer.model`
+judges that.
+"""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.data.cache import cache_root
+from trainer.data.names import megabytes
+from trainer.errors import HubError, ModelError
+from trainer.hub_client import (
+    connect,
+    endpoint,
+    hub_errors,
+    offline,
+    parse_hub_name,
+    quiet_progress,
+    reachable,
+    refuse_closed,
+)
+from trainer.limits import Limits
+
+__all__ = ["Found", "download_model", "reachable", "search_datasets", "search_models"]
+
+SEARCH_SECONDS = 5.0
+"""Longest wait for a search; it is not tried again, since a person types on."""
+
+_MAX_ANSWER_BYTES = 2_000_000
+_MAX_CONFIG_BYTES = 1_000_000
+_WEIGHTS = "model.safetensors"
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One hit of a search."""
+
+    id: str
+    """`owner/name`."""
+    downloads: int
+    """In the last 30 days, as the Hub counts them."""
+    likes: int
+    updated: str
+    """Date of the last change, `2026-01-31`; empty where unknown."""
+
+
+def search_datasets(text: str, limit: int = 8) -> tuple[Found, ...]:
+    """Find public image classification datasets whose id holds the text, most downloads first.
+
+    Where none carries that task, any dataset with pictures is shown: many owners name no task.
+
+    Raises:
+        HubError: the Hub is unreachable or refused.
+    """
+    for tag in ("task_categories:image-classification", "modality:image"):
+        found = _search("datasets", text, limit, [("filter", tag)])
+        if found:
+            return found
+    return ()
+
+
+def search_models(text: str, limit: int = 8) -> tuple[Found, ...]:
+    """Find public timm image classifiers with safetensors, most downloads first.
+
+    Raises:
+        HubError: the Hub is unreachable or refused.
+    """
+    tags = [("filter", "timm"), ("filter", "safetensors"), ("pipeline_tag", "image-classification")]
+    return _search("models", text, limit, tags)
+
+
+def download_model(repo_id: str, revision: str | None = None, limits: Limits | None = None) -> Path:
+    """Fetch a model's `config.json` and `model.safetensors` into a folder that holds no more.
+
+    The files are listed first, so that a repository with pickles alone or with huge weights is
+    refused before anything is downloaded. The folder is what timm takes as `local-dir:`; a kept
+    one costs one request.
+
+    Args:
+        repo_id: `owner/name`, or `owner/name@revision`.
+        revision: branch, tag or commit; it is resolved to a commit.
+        limits: `max_parameters` bounds the weights' size, at 4 bytes each.
+
+    Raises:
+        HubError: unreachable, or the model is missing, private or gated.
+        ModelError: the id is none, or the repository is no safe timm model.
+    """
+    limits = limits or Limits.from_env()
+    name = parse_hub_name(repo_id)
+    if name is None or (revision and parse_hub_name(f"{name.repo_id}@{revision}") is None):
+        raise ModelError(
+            f"{repo_id[:100]!r} is not a model's id on the Hub. It looks like owner/name or "
+            "owner/name@revision, in ASCII letters, digits and . _ -"
+        )
+    revision = revision or name.revision
+    api, what = connect(), f"model {name.repo_id!r}"
+    with hub_errors(what):
+        info = api.model_info(name.repo_id, revision=revision, files_metadata=True, timeout=10)
+        refuse_closed(info, what)
+        sizes = {entry.rfilename: entry.size for entry in info.siblings or ()}
+        _refuse_unsafe(what, sizes, limits)
+        folder = cache_root() / "hub-models" / name.repo_id.replace("/", "--") / (info.sha or "")
+        for path in (_CONFIG, _WEIGHTS):
+            api.hf_hub_download(
+                name.repo_id,
+                path,
+                revision=info.sha,
+                local_dir=folder,
+                tqdm_class=quiet_progress(),
+            )
+    return folder
+
+
+def _refuse_unsafe(what: str, sizes: dict[str, int | None], limits: Limits) -> None:
+    missing = [path for path in (_CONFIG, _WEIGHTS) if path not in sizes]
+    if missing:
+        pickles = [path for path in sizes if path.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+        hint = f" It has {pickles[0]}, a pickle, which may run any code." if pickles else ""
+        raise ModelError(
+            f"The {what} has no {' and no '.join(missing)}, so it is not loaded.{hint} Choose a "
+            "timm model that is saved as safetensors."
+        )
+    for path, limit in ((_WEIGHTS, 4 * limits.max_parameters), (_CONFIG, _MAX_CONFIG_BYTES)):
+        size = sizes[path]
+        if size is None or size > limit:
+            seen = "of unknown size" if size is None else megabytes(size)
+            raise ModelError(
+                f"The {what} has a {path} that is {seen}; the limit is {megabytes(limit)}. "
+                "Choose a smaller model."
+            )
+
+
+def _search(kind: str, text: str, limit: int, tags: list[tuple[str, str]]) -> tuple[Found, ...]:
+    # By hand and not with HfApi: that one waits 23 s where the Hub answers 500 or 429.
+    if offline():
+        raise HubError("HF_HUB_OFFLINE is set, so the Hugging Face Hub is not searched.")
+    query = [("search", text.strip()[:100]), ("sort", "downloads"), ("limit", str(4 * limit))]
+    address = f"{endpoint()}/api/{kind}?{urllib.parse.urlencode(query + tags)}"
+    if not address.startswith(("https://", "http://")):
+        raise HubError(f"HF_ENDPOINT is {endpoint()!r}; it must be an http or https address.")
+    try:
+        with urllib.request.urlopen(address, timeout=SEARCH_SECONDS) as answer:
+            entries = json.loads(answer.read(_MAX_ANSWER_BYTES))
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise HubError(
+            f"The Hugging Face Hub refused the search with status {error.code}. Try again in a "
+            "few minutes, or type the whole id."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise HubError(
+            f"The Hugging Face Hub ({endpoint()}) does not answer. Check the network; folders, "
+            "zips and the built-in digits work without it."
+        ) from error
+    hits = [_found(entry) for entry in entries if isinstance(entry, dict)]
+    return tuple(hit for hit in hits if hit is not None)[:limit]
+
+
+def _found(entry: dict[str, Any]) -> Found | None:
+    """A hit that can be used: with an id as we take them, and not gated."""
+    repo_id = str(entry.get("id", ""))
+    if parse_hub_name(repo_id) is None or entry.get("gated") or entry.get("private"):
+        return None
+    return Found(
+        id=repo_id,
+        downloads=int(entry.get("downloads") or 0),
+        likes=int(entry.get("likes") or 0),
+        updated=str(entry.get("lastModified") or "")[:10],
+    )

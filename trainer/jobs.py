@@ -1,0 +1,283 @@
+"""`Job`: what somebody asks for, as plain values, and `execute`, which carries it out.
+
+The worker process and the command line run the same jobs, so that both do the same.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import Config, command_line, config_for
+from trainer.errors import CheckpointError, ConfigError, ModelError
+from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
+from trainer.stopping import StopRequested, stoppable
+
+if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the functions
+    from trainer.data import Data
+    from trainer.data.report import Check
+    from trainer.export import LoadedModel
+    from trainer.learner import Learner
+    from trainer.runtime import Runtime
+
+KINDS = ("check", "sweep", "train", "evaluate", "predict", "export")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    kind: str
+    """One of KINDS."""
+    config: Config
+    dataset: str = ""
+    model: str = ""
+    """A run folder, a model folder or a Hub id."""
+    images: tuple[str, ...] = ()
+    """Paths of pictures to predict."""
+    split: str = "valid"
+    top: int = 5
+    resume: bool = False
+    """Go on from the run folder's checkpoint."""
+    dry_run: bool = False
+    repo_id: str = ""
+    public: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for `run.json`."""
+        return asdict(self)
+
+
+def job_from_dict(values: Mapping[str, Any]) -> Job:
+    """The job that `to_dict` gave.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        fields = {**values, "config": config_for(**values["config"])}
+        return Job(**{**fields, "images": tuple(values.get("images", ()))})
+    except (KeyError, TypeError) as error:
+        raise ConfigError("the saved run cannot be read; start a new one.") from error
+
+
+def execute(
+    job: Job, folder: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Carry out a job in its run folder.
+
+    Yields:
+        Its events; the last one says how it ended, Stopped if it was asked to.
+
+    Raises:
+        UserError: what the person can mend.
+    """
+    work = {
+        "check": _check,
+        "sweep": _sweep,
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict,
+        "export": _export,
+    }[job.kind]
+    try:
+        yield from work(job, folder, should_stop)
+    except StopRequested:
+        message = "Stopped before training began; nothing was lost."
+        yield Stopped(step=0, total_steps=0, message=message)
+
+
+def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.data.samples import samples
+    from trainer.data.sheet import write_sheet
+
+    began = time.perf_counter()
+    data, checked = yield from stoppable(_checked_data(job), should_stop)
+    write_sheet(samples(data, per_class=6, total=24), folder / "sheet")
+    yield Checked(summary=checked.to_dict(), seconds=time.perf_counter() - began)
+
+
+def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.learner import prepare
+    from trainer.plan import sweep_phase
+    from trainer.sweep import sweep
+
+    del folder
+    data = yield from stoppable(_usable_data(job), should_stop)
+    learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
+    yield from stoppable(sweep(learner, sweep_phase(job.config)), should_stop)
+
+
+def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.checkpoint import load_checkpoint
+    from trainer.fit import fit
+    from trainer.learner import prepare
+
+    began = time.perf_counter()
+    checkpoint = load_checkpoint(folder) if job.resume else None
+    if checkpoint is not None:
+        if checkpoint.skipped:
+            yield Note(
+                text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
+            )
+        job = replace(job, config=config_for(**checkpoint.state["config"]))
+    data = yield from stoppable(_usable_data(job), should_stop)
+    if job.dry_run:
+        yield _planned(job, len(data.train), len(data.valid))
+        return
+    learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
+    run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
+    if run is None:
+        return
+    loaded = yield from _exported(learner, folder)
+    result = yield from stoppable(_evaluation(loaded, data, "valid", folder), should_stop)
+    yield Done(
+        valid_accuracy=result.accuracy,
+        valid_loss=result.loss,
+        num_valid=result.num_images,
+        num_train=learner.num_train,
+        lr=run.at.first_lr or 0.0,
+        model_dir=str(folder / "model"),
+        seconds=time.perf_counter() - began + run.at.seconds,
+        num_correct=round(result.accuracy * result.num_images),
+        best_epoch=run.at.best_epoch,
+    )
+
+
+def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.export import load_model
+
+    loaded = load_model(model_folder(job.model))
+    data = yield from stoppable(_usable_data(job), should_stop)
+    yield from stoppable(_evaluation(loaded, data, job.split, folder), should_stop)
+
+
+def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.export import load_model
+    from trainer.predict import predict, read_file
+
+    del folder
+    loaded = load_model(model_folder(job.model))
+    images = [(name, read_file(Path(name))) for name in job.images]
+    yield from stoppable(predict(loaded, images, _exact(job.config), top=job.top), should_stop)
+
+
+def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    from trainer.onnx_export import export_onnx
+
+    del folder, should_stop
+    yield export_onnx(model_folder(job.model))
+
+
+def model_folder(model: str) -> Path:
+    """The folder of an exported model: a run's `model`, a model folder, or one from the Hub.
+
+    Raises:
+        ModelError: nothing there.
+        HubError: the Hub is unreachable or refused.
+    """
+    path = Path(model).expanduser()
+    for folder in (path / "model", path):
+        if (folder / "config.json").is_file():
+            return folder
+    if path.is_dir():
+        raise ModelError(
+            f"{path.name} holds no finished model. Choose a run that has finished, or resume it."
+        )
+    from trainer.hub import download_model
+
+    return download_model(*_split_revision(model))
+
+
+def _split_revision(model: str) -> tuple[str, str | None]:
+    repo_id, _, revision = model.partition("@")
+    return repo_id, revision or None
+
+
+def _exact(config: Config) -> "Runtime":
+    """float32, whatever the training used: the figures that are published."""
+    from trainer.runtime import choose_runtime
+
+    return choose_runtime(replace(config, precision="fp32"))
+
+
+def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "LoadedModel"]:
+    from trainer.card import write_card
+    from trainer.export import export_model, load_model
+
+    yield Progress(text="Saving the model", done=0, total=1)
+    names, model_name = learner.data.class_names, learner.config.model_name
+    target = export_model(learner.model, model_name, names, learner.preprocess, folder / "model")
+    write_card(target, learner.config, learner.data)
+    return load_model(target)
+
+
+def _evaluation(
+    loaded: "LoadedModel", data: "Data", split: str, folder: Path
+) -> Generator[Event, None, Evaluated]:
+    """Evaluate in float32; thumbnails of the worst mistakes go to the run folder's `worst`."""
+    from trainer.data.sheet import write_sheet
+    from trainer.evaluate import evaluate
+
+    runtime = _exact(Config())
+    loaded.model.to(runtime.device)
+    result = yield from evaluate(loaded, data, split, runtime)
+    pictures = {p.name: p for part in data.splits if part.name == split for p in part.pictures}
+    wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
+    write_sheet(wrong, folder / "worst")
+    return result
+
+
+def _usable_data(job: Job) -> Generator[Event, None, "Data"]:
+    from trainer.data.check import usable
+
+    data, checked = yield from _checked_data(job)
+    for finding in checked.findings:
+        if finding.level != "info":
+            yield Note(text=finding.text)
+    return usable(data, checked)
+
+
+def _checked_data(job: Job) -> Generator[Event, None, "tuple[Data, Check]"]:
+    """The dataset and what `check` found; yields Progress while pictures are looked at."""
+    from trainer.data import load_data
+    from trainer.data.check import check
+
+    yield Progress(text=f"Opening {job.dataset}", done=0, total=1)
+    config = job.config
+    data = load_data(
+        job.dataset, valid_fraction=config.valid_fraction, split_seed=config.split_seed
+    )
+    told: SimpleQueue[tuple[int, int]] = SimpleQueue()
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(check, data, on_progress=lambda done, total: told.put((done, total)))
+        while not found.done():
+            latest = _latest(told)
+            if latest:
+                yield Progress(text="Checking the pictures", done=latest[0], total=latest[1])
+    return data, found.result()
+
+
+def _latest(told: "SimpleQueue[tuple[int, int]]") -> tuple[int, int] | None:
+    """The newest of what was told within a fifth of a second."""
+    latest = None
+    try:
+        latest = told.get(timeout=0.2)
+        while True:
+            latest = told.get_nowait()
+    except Empty:
+        return latest
+
+
+def _planned(job: Job, num_train: int, num_valid: int) -> Planned:
+    from trainer.plan import num_steps, plan
+
+    phases = plan(job.config)
+    return Planned(
+        phases=tuple(phase.title for phase in phases),
+        total_steps=sum(num_steps(phase, job.config, num_train) for phase in phases),
+        num_train=num_train,
+        num_valid=num_valid,
+        command=command_line(job.config, job.dataset),
+    )

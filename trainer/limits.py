@@ -1,0 +1,67 @@
+"""The limits of what one visitor may send or ask for, in one table.
+
+Each can be raised for local use through an environment variable of the same name with the
+prefix `LRLAB_`, for example `LRLAB_MAX_PICTURES=200000`.
+"""
+
+import os
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    max_pixels: int = 25_000_000
+    """Width times height of one picture; checked before it is decoded."""
+    max_picture_bytes: int = 20_000_000
+    """Size of one picture's file."""
+    max_pictures: int = 50_000
+    """Pictures in one dataset, all splits together."""
+    max_classes: int = 1_000
+    """Classes in one dataset."""
+    max_archive_bytes: int = 500_000_000
+    """Size of an uploaded zip."""
+    max_unpacked_bytes: int = 2_000_000_000
+    """Size of a zip's pictures once unpacked."""
+    max_archive_entries: int = 60_000
+    """Entries in a zip, folders included."""
+    max_archive_ratio: int = 100
+    """Unpacked size over packed size, for the whole zip."""
+    max_depth: int = 4
+    """Folders within folders of a zip."""
+    max_epochs: int = 1_000
+    """Epochs of one phase."""
+    max_batch_size: int = 1_024
+    """Images in one step."""
+    max_image_size: int = 640
+    """Side of the square that the model sees, in pixels."""
+    max_sweep_steps: int = 1_000
+    """Steps of one sweep."""
+    max_repeats: int = 20
+    """Repeats of one sweep."""
+    max_parameters: int = 150_000_000
+    """Parameters of a model."""
+    max_predict_images: int = 200
+    """Pictures in one prediction."""
+    max_waiting: int = 20
+    """Runs that wait in the queue, all visitors together."""
+    max_waiting_each: int = 2
+    """Runs of one visitor that run or wait at once."""
+
+    @classmethod
+    def from_env(cls) -> "Limits":
+        """The limits with the overrides that the environment holds.
+
+        Raises:
+            ValueError: an override is not a whole number above zero.
+        """
+        overrides = {}
+        for field in fields(cls):
+            text = os.environ.get(f"LRLAB_{field.name.upper()}")
+            if text is None:
+                continue
+            if not text.isdecimal() or int(text) == 0:
+                raise ValueError(
+                    f"LRLAB_{field.name.upper()} is {text!r}; it must be a whole number above 0"
+                )
+            overrides[field.name] = int(text)
+        return cls(**overrides)

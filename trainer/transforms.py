@@ -1,0 +1,74 @@
+"""How a picture becomes the numbers that a model sees: the same for training and predicting.
+
+The geometry is timm's own evaluation transform (resize, crop, interpolation of the model's data
+config), applied once and kept as uint8; scaling to the model's mean and std happens in batches.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import timm.data
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocess:
+    """A model's data config: everything between an upright RGB picture and its input."""
+
+    image_size: int
+    crop_pct: float
+    crop_mode: str
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def view(self, image: Image.Image) -> np.ndarray:
+        """The part of the picture that the model sees, uint8 `[S, S, 3]`.
+
+        Exactly what `timm.data.create_transform(..., is_training=False)` makes before scaling.
+        """
+        return _evaluation_transform(self)(image).permute(1, 2, 0).contiguous().numpy()
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """uint8 or 0–255 float `[N, 3, S, S]` to the model's float32 input, on the same device."""
+        mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
+        return images.float().div(255).sub(mean).div(std)
+
+    def to_timm(self) -> dict[str, Any]:
+        """The `data_config` that timm writes beside exported weights."""
+        values = asdict(self)
+        size = values.pop("image_size")
+        return {"input_size": (3, size, size), **values}
+
+
+@lru_cache(maxsize=16)
+def _evaluation_transform(preprocess: Preprocess) -> Callable[[Image.Image], Tensor]:
+    """timm's transform up to the uint8 tensor `[3, S, S]`."""
+    values = preprocess.to_timm()
+    geometry = {key: values[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
+    return timm.data.create_transform(is_training=False, use_prefetcher=True, **geometry)
+
+
+def preprocess_for(pretrained_cfg: Mapping[str, Any], image_size: int | None = None) -> Preprocess:
+    """A model's own preprocessing, optionally at another image size."""
+    args = {"input_size": (3, image_size, image_size)} if image_size else {}
+    config = timm.data.resolve_data_config(args, pretrained_cfg=dict(pretrained_cfg))
+    return Preprocess(
+        image_size=int(config["input_size"][-1]),
+        crop_pct=float(config["crop_pct"]),
+        crop_mode=str(config["crop_mode"]),
+        interpolation=str(config["interpolation"]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+    )
+
+
+def to_batch(images: np.ndarray) -> Tensor:
+    """uint8 `[N, S, S, 3]` as a tensor `[N, 3, S, S]` that is channels-last in memory."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)

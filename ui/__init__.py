@@ -1,0 +1,1 @@
+"""Owns the screens: the only package besides app.py that imports gradio."""
