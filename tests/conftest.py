@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 # Before anything reads it at import: no telemetry, no Hub, no tokens, caches of our own.
 _HOME = tempfile.mkdtemp(prefix="lrlab-tests-")
@@ -20,7 +21,10 @@ os.environ.update(
     HF_HOME=f"{_HOME}/hf",
     LRLAB_CACHE=f"{_HOME}/cache",
     GRADIO_TEMP_DIR=f"{_HOME}/gradio",
+    OMP_NUM_THREADS="1",  # for tiny tensors: more threads would only wait for each other
 )
+
+set_hypothesis_home_dir(f"{_HOME}/hypothesis")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Photo sets beside the project; more is tested where they are."""

@@ -1,11 +1,11 @@
-"""`HubEmulator`: a small Hugging Face Hub on loopback, with the endpoints that clients read.
+"""`HubEmulator`: a small Hugging Face Hub on loopback, with the endpoints that clients use.
 
 Run it in a thread of the test (`with HubEmulator() as hub:`), and the client in a subprocess with
 `hub.client_env(...)`, because huggingface_hub reads `HF_ENDPOINT` at import. It is strict: an
 unknown endpoint answers 404 and is listed in `hub.unknown`. Every request is kept in
 `hub.requests`, with its Authorization header.
 
-Not covered: writing (add a router in `build_app`), xet, spaces, discussions.
+Not covered: xet, spaces, discussions.
 Written from the endpoint list of huggingface_hub 2.4, huggingface.co's documentation and nothing
 else; the answers hold only the fields that clients were seen to use.
 """
@@ -23,6 +23,7 @@ from urllib.parse import unquote
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+
 from hub_repos import Repo
 from hub_routes import (
     Finder,
@@ -32,6 +33,7 @@ from hub_routes import (
     failure,
     file_routes,
 )
+from hub_write_routes import Writer, commit_routes, create_routes, upload_routes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,11 @@ def build_app(hub: HubEmulator) -> FastAPI:
     """The app: routes, the strict 404, the record and the faults."""
     app = FastAPI(openapi_url=None)
     finder = Finder(hub.repos, hub.users)
+    writer = Writer(finder)
     for router in (
+        create_routes(writer),
+        upload_routes(writer, hub.storage),
+        commit_routes(writer),
         account_routes(finder),
         description_routes(finder, hub.page_size),
         file_routes(finder, hub.storage),

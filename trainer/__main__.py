@@ -106,7 +106,7 @@ def _config_options(command: argparse.ArgumentParser, only: Sequence[str] = ()) 
             )
 
 
-def _parser_of(name: str):  # noqa: ANN202 a function from text to a value
+def _parser_of(name: str):
     default = getattr(config_for(), name)
     if name in AUTO:
         return lambda text: None if text == "auto" else float(text)

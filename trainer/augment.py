@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def augment(images: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     if how.level == "none" and not how.flip:
         return images
     matrices = _affine(len(images), how, generator).to(images.device, non_blocking=True)
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    moved = F.grid_sample(
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(
         images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
     return _relight(moved, generator) if how.level == "strong" else moved

@@ -59,7 +59,7 @@ def save_checkpoint(
         _flush(folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"The checkpoint at step {step} could not be saved ({error}). The one before it is kept."
+            f"The checkpoint at step {step} could not be saved ({error}). The last one is kept."
         ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -24,6 +24,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "bf16"),
 }
 """The words that a field of words may hold."""
+MAY_BE_NONE = ("image_size", "lr", "unfrozen_lr")
+"""The numbers that are chosen during the run where none is given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,14 +96,10 @@ class Config:
     """Arithmetic of the steps: `bf16` where the hardware has it, else `fp32`."""
 
     def __post_init__(self) -> None:
-        for name, words in CHOICES.items():
-            if getattr(self, name) not in words:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; choose {' or '.join(words)}."
-                )
+        _check_words(self)
         for name, (low, high) in ranges().items():
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or name not in MAY_BE_NONE:
                 _check_range(name, value, low, high)
         if self.lr_max <= self.lr_min:
             raise ConfigError(
@@ -109,6 +107,11 @@ class Config:
             )
         if self.freeze_epochs + self.epochs == 0:
             raise ConfigError("freeze_epochs and epochs are both 0; set one of them above 0.")
+        if self.pretrained and self.unfreeze == "never" and self.freeze_epochs == 0:
+            raise ConfigError(
+                "unfreeze is never and freeze_epochs is 0, so nothing would be trained; set "
+                "freeze_epochs above 0."
+            )
         if not self.pretrained and self.epochs == 0:
             raise ConfigError(
                 "epochs is 0 and the weights are random: a frozen random body learns nothing. "
@@ -165,7 +168,7 @@ def config_for(preset: str = "quick", **overrides: Any) -> Config:
     Raises:
         ConfigError: an unknown preset or setting, or a value out of range.
     """
-    if preset not in PRESETS:
+    if preset not in tuple(PRESETS):
         raise ConfigError(f"preset is {preset!r}; choose {' or '.join(PRESETS)}.")
     known = {field.name for field in fields(Config)}
     if unknown := sorted(set(overrides) - known):
@@ -206,6 +209,18 @@ def command_line(config: Config, dataset: str, command: str = "train") -> str:
         else:
             words += [option, "auto" if value is None else str(value)]
     return shlex.join(words)
+
+
+def _check_words(config: Config) -> None:
+    """The fields that hold no number."""
+    for name, words in CHOICES.items():
+        value = getattr(config, name)
+        if value not in words:
+            raise ConfigError(f"{name} is {value!r}; choose {' or '.join(words)}.")
+    if not isinstance(config.model_name, str) or not config.model_name:
+        raise ConfigError(f"model_name is {config.model_name!r}; it must be a timm model's name.")
+    if not isinstance(config.pretrained, bool):
+        raise ConfigError(f"pretrained is {config.pretrained!r}; it must be true or false.")
 
 
 def _check_range(name: str, value: object, low: float, high: float) -> None:

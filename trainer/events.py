@@ -258,7 +258,8 @@ def to_json(event: Event) -> str:
     """One line of JSON; numbers that are not finite become null, as JSON has no name for them."""
     name = next(name for name, kind in NAMES.items() if type(event) is kind)
     values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-    return json.dumps({"event": name, **values}, ensure_ascii=False, allow_nan=False)
+    # ASCII: a file's name need not be Unicode, nor a terminal able to show it.
+    return json.dumps({"event": name, **values}, allow_nan=False)
 
 
 def from_json(line: str) -> Event:
@@ -268,7 +269,7 @@ def from_json(line: str) -> Event:
         ValueError: the line is not JSON or not an event.
     """
     values = json.loads(line)
-    kind = NAMES.get(values.pop("event", "")) if isinstance(values, dict) else None
+    kind = NAMES.get(str(values.pop("event", ""))) if isinstance(values, dict) else None
     if kind is None:
         raise ValueError(f"not an event: {line[:80]!r}")
     known = {field.name: field for field in fields(kind)}

@@ -29,6 +29,7 @@ from trainer.plan import (
     default_unfrozen_lr,
     num_steps,
     plan,
+    reason_to_skip,
 )
 from trainer.schedule import (
     Schedule,
@@ -133,16 +134,25 @@ def fit(
 def _run_phases(run: Fit) -> Generator[Event, None, None]:
     """Every phase from where the run stands; `run` is consistent at each yield."""
     while run.at.phase < len(run.phases):
-        phase, at = run.phases[run.at.phase], run.at
-        enough = phase.skip_from is not None and at.best_accuracy >= phase.skip_from
-        if enough and at.step_in_phase == 0:
-            yield Note(
-                text=f"The head alone is right on {at.best_accuracy:.1%} of the validation "
-                "pictures; training all layers would gain little, so it is left out."
-            )
+        phase = run.phases[run.at.phase]
+        why = _reason_to_skip(run, phase) if run.at.step_in_phase == 0 else ""
+        if why:
+            yield Note(text=why)
         else:
             yield from _run_phase(run, phase)
         _next_phase(run)
+
+
+def _reason_to_skip(run: Fit, phase: Phase) -> str:
+    learner = run.learner
+    return reason_to_skip(
+        phase,
+        learner.config,
+        accuracy=run.at.best_accuracy,
+        num_train=learner.num_train,
+        image_size=learner.preprocess.image_size,
+        on_gpu=learner.runtime.device.type == "cuda",
+    )
 
 
 def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
@@ -153,7 +163,7 @@ def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
         yield from _choose_rate(run, phase)
     assert run.at.lr is not None
     run.at.first_lr = run.at.first_lr or run.at.lr
-    set_mode(learner.model, frozen=phase.frozen)
+    set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     run.optimizer = make_optimizer(task_for(learner, phase).groups(), config, run.at.lr)
     if run.optimizer_state is not None:
         _load_optimizer(run.optimizer, run.optimizer_state)
@@ -176,8 +186,9 @@ def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
 def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
     """Set the phase's peak rate: the given one, or from a sweep now."""
     config = run.learner.config
-    if phase.lr is not None:
-        run.at.lr = phase.lr
+    given = phase.lr or (run.at.first_lr if phase.same_lr else None)
+    if given is not None:
+        run.at.lr = given
         return
     slow = not phase.cached and run.learner.runtime.device.type == "cpu"
     if slow:
@@ -227,7 +238,8 @@ def _steps(
     learner, at = run.learner, run.at
     config, task = learner.config, task_for(learner, phase)
     schedule, total = schedule_for(phase, config.cycle_len), phase.epochs * len(batches)
-    set_mode(learner.model, frozen=phase.frozen)  # validation left it in evaluation mode
+    # Validation left the model in evaluation mode.
+    set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     began, done = time.perf_counter(), 0
     assert run.optimizer is not None and at.lr is not None
     for index, indices in enumerate(batches[first:], start=first):
@@ -345,9 +357,18 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give the optimizer the state that a checkpoint held.
+
+    Each tensor takes its parameter's memory layout: the fused AdamW walks both in memory order,
+    and files hold plain layouts where the weights are channels-last.
+    """
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         entries.setdefault(int(index), {})[name] = value
     state = optimizer.state_dict()
     optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})

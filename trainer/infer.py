@@ -1,4 +1,4 @@
-"""Probabilities of many pictures: the one forward pass that validation, evaluate and predict use."""
+"""Probabilities of many pictures: the one pass that validation, evaluate and predict share."""
 
 import time
 from collections.abc import Generator

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config, command_line, config_for
-from trainer.errors import CheckpointError, ConfigError, ModelError
+from trainer.errors import ConfigError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
 from trainer.stopping import StopRequested, stoppable
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.learner import Learner
     from trainer.runtime import Runtime
 
-KINDS = ("check", "sweep", "train", "evaluate", "predict", "export")
+HUB_PREFIX = "hf-hub:"
+KINDS = ("check", "sweep", "train", "evaluate", "predict", "export", "push")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,7 @@ def execute(
         "evaluate": _evaluate,
         "predict": _predict,
         "export": _export,
+        "push": _push,
     }[job.kind]
     try:
         yield from work(job, folder, should_stop)
@@ -111,6 +113,8 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
 def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     from trainer.checkpoint import load_checkpoint
+    from trainer.data.samples import samples
+    from trainer.data.sheet import write_sheet
     from trainer.fit import fit
     from trainer.learner import prepare
 
@@ -130,6 +134,9 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
     if run is None:
         return
+    write_sheet(
+        samples(data, per_class=1, total=12, split="valid"), folder / "examples", whole=True
+    )
     loaded = yield from _exported(learner, folder)
     result = yield from stoppable(_evaluation(loaded, data, "valid", folder), should_stop)
     yield Done(
@@ -170,29 +177,40 @@ def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator
     yield export_onnx(model_folder(job.model))
 
 
+def _push(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Publish under the login of this machine: only in the command line's own process.
+
+    The worker process runs without tokens by design.
+    """
+    from trainer.push import push
+
+    del folder, should_stop
+    yield Progress(text=f"Publishing {job.repo_id}", done=0, total=1)
+    yield push(model_folder(job.model), job.repo_id, public=job.public)
+
+
 def model_folder(model: str) -> Path:
     """The folder of an exported model: a run's `model`, a model folder, or one from the Hub.
+
+    `hf-hub:owner/name` (timm's notation) always means the Hub.
 
     Raises:
         ModelError: nothing there.
         HubError: the Hub is unreachable or refused.
     """
+    repo_id = model.removeprefix(HUB_PREFIX)
     path = Path(model).expanduser()
-    for folder in (path / "model", path):
-        if (folder / "config.json").is_file():
-            return folder
-    if path.is_dir():
-        raise ModelError(
-            f"{path.name} holds no finished model. Choose a run that has finished, or resume it."
-        )
+    if repo_id == model:
+        for folder in (path / "model", path):
+            if (folder / "config.json").is_file():
+                return folder
+        if path.is_dir():
+            raise ModelError(
+                f"{path.name} holds no finished model. Choose a finished run, or resume it."
+            )
     from trainer.hub import download_model
 
-    return download_model(*_split_revision(model))
-
-
-def _split_revision(model: str) -> tuple[str, str | None]:
-    repo_id, _, revision = model.partition("@")
-    return repo_id, revision or None
+    return download_model(repo_id)
 
 
 def _exact(config: Config) -> "Runtime":

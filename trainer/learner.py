@@ -61,9 +61,9 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
     Raises:
         ModelError, ConfigError, HubError: as `build_model` and `choose_runtime`.
     """
-    runtime = choose_runtime(config)
     model = build_model(config, len(data.class_names))
     preprocess, why_size = _choose_preprocess(model, config, data)
+    runtime = choose_runtime(config, preprocess.image_size)
     yield Started(
         kind=kind,
         model_name=config.model_name,

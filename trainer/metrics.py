@@ -1,4 +1,4 @@
-"""Figures of a split from its probabilities: accuracy as Σcorrect/Σseen, loss, per-class figures."""
+"""Figures of a split from its probabilities: Σcorrect/Σseen, loss, per-class figures."""
 
 import numpy as np
 

@@ -12,6 +12,14 @@ from trainer.config import Config
 ENOUGH = 0.98
 """Validation accuracy of the head alone from which `unfreeze=auto` leaves the body as it is."""
 
+MIN_STEPS = 100
+"""Updates below which a body hardly adapts: on 225 and 500 photos 16 to 32 steps through all
+layers changed nothing for the better (docs/LOG.md)."""
+
+MAX_CPU_PIXELS = 60_000_000
+"""Image pixels that `unfreeze=auto` sends through all layers on a CPU: about a minute for lite0
+on two cores."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
@@ -25,8 +33,10 @@ class Phase:
     """Whether the head reads cached features; else every step runs the body on new images."""
     lr: float | None = None
     """Peak rate; none: sweep first."""
-    skip_from: float | None = None
-    """Skipped when validation accuracy has reached this."""
+    optional: bool = False
+    """Whether `reason_to_skip` may leave it out."""
+    same_lr: bool = False
+    """Takes the peak rate of the phase before it, where none was given."""
     schedule: str = "one_cycle"
     cycle_mult: int = 1
 
@@ -40,6 +50,40 @@ def plan(config: Config) -> tuple[Phase, ...]:
     else:
         phases = _quick(config)
     return tuple(phase for phase in phases if phase.epochs)
+
+
+def reason_to_skip(
+    phase: Phase, config: Config, *, accuracy: float, num_train: int, image_size: int, on_gpu: bool
+) -> str:
+    """Why an optional phase does not pay, in a sentence; empty where it does.
+
+    Args:
+        phase: the next phase.
+        config: the run's.
+        accuracy: validation accuracy of the phases before it, 0–1.
+        num_train: training pictures.
+        image_size: side in pixels of what the model sees.
+        on_gpu: a GPU computes.
+    """
+    if not phase.optional:
+        return ""
+    if accuracy >= ENOUGH:
+        return (
+            f"The head alone is right on {accuracy:.1%} of the validation pictures; training all "
+            "layers would gain little, so it is left out."
+        )
+    steps = num_steps(phase, config, num_train)
+    if steps < MIN_STEPS:
+        return (
+            f"Training all layers is left out: {steps} steps are too few for the body to adapt. "
+            "More pictures would help; to do it all the same, train all layers always."
+        )
+    if not on_gpu and phase.epochs * num_train * image_size**2 > MAX_CPU_PIXELS:
+        return (
+            "Training all layers is left out: it would take minutes on this CPU. To do it all the "
+            "same, train all layers always."
+        )
+    return ""
 
 
 def num_steps(phase: Phase, config: Config, num_train: int) -> int:
@@ -76,6 +120,7 @@ def _lesson(config: Config) -> tuple[Phase, ...]:
         epochs=config.freeze_epochs,
         frozen=True,
         lr=config.lr,
+        same_lr=True,
         schedule="sgdr",
     )
     why = "steps 5–8 of 8: unfreeze, a lower rate for earlier layers, sweep again, longer cycles"
@@ -105,7 +150,7 @@ def _all_layers(config: Config, *, lr: float | None, why: str = "") -> Phase:
         epochs=config.epochs,
         frozen=False,
         lr=lr,
-        skip_from=ENOUGH if config.unfreeze == "auto" and config.freeze_epochs else None,
+        optional=config.unfreeze == "auto" and config.freeze_epochs > 0,
         schedule=config.schedule,
         cycle_mult=config.cycle_mult,
     )

@@ -35,15 +35,20 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
     if len(finite) < 10:
         text = f"The sweep has only {len(finite)} steps with a finite loss; start at a lower rate."
         return Suggestion(None, text, rules)
-    smooth = smooth_centered(finite)
-    start = float(np.median(finite[: max(3, len(finite) // 10)]))
+    smooth, head = smooth_centered(finite), max(3, len(finite) // 10)
+    start = float(np.median(finite[:head]))
     lowest = int(np.argmin(smooth))
-    noise = float(np.median(np.abs(np.diff(finite)))) / 0.954  # of one step, from differences
     fall = start - float(smooth[lowest])
-    if fall < max(0.05 * abs(start), noise):
+    if fall <= max(0.05 * abs(start), _doubt(finite, head)):
         text = (
-            f"No usable signal: the loss falls by {max(fall, 0):.2g} from {start:.2g}, no more than "
-            "its noise. Try larger batches, more pictures or another range."
+            f"No usable signal: the loss falls by {max(fall, 0):.2g} from {start:.2g}, no more "
+            "than its noise. Try larger batches, more pictures or another range."
+        )
+        return Suggestion(None, text, rules)
+    if lowest < head:
+        text = (
+            f"No usable signal: the loss only rises from the first rates on, {_short(lrs[0])} and "
+            "above. Start the sweep at a lower rate."
         )
         return Suggestion(None, text, rules)
     rate = rules["minimum"]
@@ -141,6 +146,17 @@ def smooth_centered(losses: Sequence[float], *, width: float | None = None) -> n
     steps = np.arange(len(values))
     weights = np.exp(-(((steps[:, None] - steps[None, :]) / sigma) ** 2) / 2)
     return (weights @ values) / weights.sum(axis=1)
+
+
+def _doubt(losses: Sequence[float], head: int) -> float:
+    """A fall that noise alone makes in one of a hundred flat curves.
+
+    The noise of one step is taken from the differences of neighbours. The start is the median of
+    `head` steps and the minimum a Gaussian mean over about 3.5 widths; 3.5 standard errors of
+    their difference, because the lowest of many places is picked (1 % of 300 flat curves).
+    """
+    noise = float(np.median(np.abs(np.diff(losses)))) / 0.954
+    return 3.5 * noise * math.sqrt(1.57 / head + 1 / (3.54 * max(1.0, len(losses) / 40)))
 
 
 def _fastai_points(

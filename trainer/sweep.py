@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from trainer.batches import forever, seed_for
 from trainer.events import Event, Note, SweepStep, Swept
@@ -90,7 +90,7 @@ def _one_sweep(
     learner: Learner, phase: Phase, ladder: tuple[float, ...], repeat: int, repeats: int
 ) -> Iterator[SweepStep]:
     config, task = learner.config, task_for(learner, phase)
-    set_mode(learner.model, frozen=phase.frozen)
+    set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     optimizer = make_optimizer(task.groups(), config, ladder[0])
     order = forever(learner.num_train, config.batch_size, config.seed, "sweep", repeat)
     mean = best = 0.0
@@ -129,7 +129,7 @@ def train_step(
     inputs = task.inputs(indices, torch.Generator().manual_seed(seed))
     labels = learner.train_labels[torch.from_numpy(indices).to(learner.runtime.device)]
     logits = task.logits(inputs)
-    loss = F.cross_entropy(logits, labels, label_smoothing=learner.config.label_smoothing)
+    loss = functional.cross_entropy(logits, labels, label_smoothing=learner.config.label_smoothing)
     value = float(loss.detach())
     if math.isfinite(value):
         for group in optimizer.param_groups:

@@ -50,9 +50,9 @@ class Preprocess:
 @lru_cache(maxsize=16)
 def _evaluation_transform(preprocess: Preprocess) -> Callable[[Image.Image], Tensor]:
     """timm's transform up to the uint8 tensor `[3, S, S]`."""
+    # `use_prefetcher` leaves out the scaling; the mean colours the borders of crop mode `border`.
     values = preprocess.to_timm()
-    geometry = {key: values[key] for key in ("input_size", "interpolation", "crop_pct", "crop_mode")}
-    return timm.data.create_transform(is_training=False, use_prefetcher=True, **geometry)
+    return timm.data.create_transform(is_training=False, use_prefetcher=True, **values)
 
 
 def preprocess_for(pretrained_cfg: Mapping[str, Any], image_size: int | None = None) -> Preprocess:

@@ -107,6 +107,7 @@ class LiveChart(gr.HTML):
             kwargs: What `gr.HTML` takes: elem_id, elem_classes, visible, scale, min_width, key.
         """
         options = {
+            "label": label,
             "xTitle": x_title,
             "yTitle": y_title,
             "y2Title": y2_title,
@@ -121,22 +122,29 @@ class LiveChart(gr.HTML):
             "y2Format": y2_format,
         }
         css = json.dumps((_ASSETS / "chart.css").read_text(encoding="utf-8"))
-        js = (_ASSETS / "chart.js").read_text(encoding="utf-8").replace('"%CHART_CSS%"', css)
+        # Inside the script: gradio drops a component's own props where an event updates the page
+        # before the tab with the chart is first opened.
+        js = (_ASSETS / "chart.js").read_text(encoding="utf-8")
+        js = js.replace('"%CHART_CSS%"', css).replace('"%CHART_OPTIONS%"', json.dumps(options))
         super().__init__(
             value=value,
             label=label,
             html_template=_SKELETON,
             js_on_load=js,
             apply_default_css=False,
-            options=options,
             **kwargs,
         )
 
-    def postprocess(self, value: dict[str, Any] | None) -> str:
+    # gr.HTML types both as markup, a str; ours is a dict on the Python side.
+    def postprocess(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, value: dict[str, Any] | None
+    ) -> str:
         """Return the value as the JSON string that the browser parses."""
         return json.dumps(_plain(value or {}), allow_nan=False, separators=(",", ":"))
 
-    def preprocess(self, payload: str | None) -> dict[str, Any]:
+    def preprocess(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, payload: str | None
+    ) -> dict[str, Any]:
         """Return the dict again, for a handler that takes the chart as an input."""
         return json.loads(payload) if payload else {}
 
@@ -167,9 +175,9 @@ def thin(points: Sequence[Point], limit: int = MAX_POINTS) -> Sequence[Point]:
     kept = {0, len(points) - 1}
     for start in range(0, len(points), width):
         bucket = range(start, min(start + width, len(points)))
-        known = [i for i in bucket if _number(points[i][1]) is not None] or [start]
-        kept.add(min(known, key=lambda i: points[i][1]))
-        kept.add(max(known, key=lambda i: points[i][1]))
+        known = {i: y for i in bucket if (y := _number(points[i][1])) is not None}
+        known = known or {start: 0.0}  # a bucket of gaps stays one gap
+        kept |= {min(known, key=known.__getitem__), max(known, key=known.__getitem__)}
     return [points[i] for i in sorted(kept)]
 
 

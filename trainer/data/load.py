@@ -17,6 +17,8 @@ from trainer.errors import DatasetError
 from trainer.limits import Limits
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(@[\w./-]+)?", re.ASCII)
+HUB_PREFIX = "hf://datasets/"
+"""Before an id: the Hub is meant, whatever folders there are."""
 _PATH_STARTS = ("/", "./", "../", "~")
 
 
@@ -44,7 +46,9 @@ def load_data(
     if dataset == "digits":
         return load_digits(valid_fraction=valid_fraction, split_seed=split_seed)
     limits = limits or Limits.from_env()
-    path = _local_path(dataset)
+    hub_only = dataset.startswith(HUB_PREFIX)
+    dataset = dataset.removeprefix(HUB_PREFIX)
+    path = None if hub_only else _local_path(dataset)
     if path is not None:
         read = load_archive if path.is_file() else load_folder
         return read(
@@ -54,7 +58,7 @@ def load_data(
             limits=limits,
         )
     if _HUB_ID.fullmatch(dataset):
-        # datasets and pyarrow take seconds to import: only for whoever asks for the Hub.
+        # pyarrow takes a while to import: only for whoever asks for the Hub.
         from trainer.data.hub_dataset import load_hub_dataset
 
         return load_hub_dataset(

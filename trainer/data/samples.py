@@ -6,9 +6,9 @@ from trainer.data.dataset import Data, Picture
 
 
 def samples(
-    data: Data, *, per_class: int, total: int, seed: int = 0
+    data: Data, *, per_class: int, total: int, seed: int = 0, split: str = "train"
 ) -> tuple[tuple[str, Picture], ...]:
-    """Choose training pictures at random, the same ones for the same data and seed.
+    """Choose pictures of a split at random, the same ones for the same data and seed.
 
     Where `total` is too few for `per_class` of every class, all classes get equally many, and
     where there are more classes than that, the first ones get one each.
@@ -17,7 +17,8 @@ def samples(
         (class name, picture), class by class.
     """
     of_class: list[list[Picture]] = [[] for _ in data.class_names]
-    for picture in data.train.pictures:
+    pictures_of = {part.name: part.pictures for part in data.splits}
+    for picture in pictures_of[split]:
         of_class[picture.label].append(picture)
     rng = random.Random(seed)
     for pictures in of_class:

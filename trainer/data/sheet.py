@@ -14,19 +14,29 @@ from trainer.errors import PictureError
 SIDE = 144
 """Pixels of a thumbnail's side."""
 
+WHOLE = 640
+"""Longest side of a picture that is kept whole, as an example to predict."""
 
-def write_sheet(pictures: Iterable[tuple[str, Picture]], folder: Path) -> None:
-    """Write `0.jpg`, `1.jpg`, … and `sheet.json`: a list of [file, caption, picture's name].
 
-    Pictures that cannot be read are left out; the check reports them elsewhere.
+def write_sheet(
+    pictures: Iterable[tuple[str, Picture]], folder: Path, *, whole: bool = False
+) -> None:
+    """Write square `0.jpg`, `1.jpg`, … and `sheet.json`: a list of [file, caption, picture's name].
+
+    Pictures that cannot be read are left out; the check reports them elsewhere. With `whole` they
+    are PNGs of the whole picture instead, unchanged up to WHOLE pixels.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for caption, picture in pictures:
         with suppress(PictureError, OSError):
-            image = ImageOps.fit(decode(picture.read()), (SIDE, SIDE))
-            name = f"{len(rows)}.jpg"
-            image.save(folder / name, quality=85)
+            image = decode(picture.read())
+            name = f"{len(rows)}.{'png' if whole else 'jpg'}"
+            if whole:
+                image.thumbnail((WHOLE, WHOLE))
+                image.save(folder / name)
+            else:
+                ImageOps.fit(image, (SIDE, SIDE)).save(folder / name, quality=85)
             rows.append([name, caption, picture.name])
     (folder / "sheet.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
 

@@ -188,6 +188,7 @@ def _log(folder: Path) -> None:
 
 def _title(job: Job) -> str:
     """What a person calls the run: its data, or its model and pictures."""
-    if job.kind in ("predict", "export"):
+    if not job.dataset:
         return Path(job.model).name
-    return Path(job.dataset).name if job.dataset.startswith(("/", ".")) else job.dataset
+    name = job.dataset.removeprefix("hf://datasets/")
+    return Path(name).name if name.startswith(("/", ".", "~")) else name

@@ -36,6 +36,8 @@ class Lane:
 
     def __init__(self, name: str, *, niceness: int, names_path: Path, log: Path) -> None:
         self.name = name
+        self.device = ""
+        """What the worker computes on, in words; empty until it is ready."""
         self._niceness = niceness
         self._names_path = names_path
         self._log = log
@@ -46,6 +48,9 @@ class Lane:
         self._process: subprocess.Popen[str] | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name=f"lane-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker; runs that were added before are carried out once it is warm."""
         self._thread.start()
 
     @property
@@ -144,8 +149,8 @@ class Lane:
             line = process.stdout.readline()
             if not line:
                 return self._current if sent else None
-            if line.strip() == "ready":
-                self._ready = True
+            if line.startswith("ready"):
+                self._ready, self.device = True, line.removeprefix("ready").strip()
             with self._changed:
                 self._current = None
 

@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
         self.root = root.resolve()
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.uploads.mkdir(parents=True, exist_ok=True)
         self._limits = limits or Limits.from_env()
         self._names_path = cache_root() / "timm-models-1.0.31.json"
         log = self.root / "workers.log"
@@ -53,9 +53,23 @@ class Runner:
             QUICK: Lane(QUICK, niceness=0, names_path=names, log=log),
         }
 
+    @property
+    def uploads(self) -> Path:
+        """Where uploaded archives are kept."""
+        return self.root / "uploads"
+
+    def start(self) -> None:
+        """Start both workers."""
+        for lane in self._lanes.values():
+            lane.start()
+
     def ready(self, kind: str) -> bool:
         """Whether the worker for such runs has started up."""
         return self._lanes[LANE_OF[kind]].ready
+
+    def device(self) -> str:
+        """What trainings compute on, in words; empty until the worker has looked."""
+        return self._lanes[TRAIN].device
 
     def model_names(self) -> list[str]:
         """timm's models with weights; empty until a worker has written them down."""
@@ -126,7 +140,7 @@ class Runner:
             run = read_folder(folder) if folder.is_dir() else None
             if run is None or run.status in ENDED or _alive(run.pid):
                 continue
-            message = "The app ended while this run was not finished; it can go on from its last checkpoint."
+            message = "The app ended before this run did; it can go on from its last checkpoint."
             append_event(folder, Stopped(step=0, total_steps=0, message=message))
             write_run(replace(run, status="stopped"))
 

@@ -25,12 +25,11 @@ def main(niceness: int, names_path: Path) -> None:
     closing = threading.Event()
     folders: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(folders, closing), daemon=True).start()
-    _warm_up(names_path)
-    _answer(answers, "ready")
+    _answer(answers, f"ready {_warm_up(names_path)}")
     while (folder := folders.get()) is not None:
         run = read_folder(folder)
         if run is not None and run.status == "queued":
-            for _ in record(run, lambda: closing.is_set() or stop_requested(folder)):  # noqa: B023
+            for _ in record(run, lambda: closing.is_set() or stop_requested(folder)):
                 pass
         if not closing.is_set():
             _answer(answers, f"ended {folder.name}")
@@ -43,19 +42,27 @@ def _read(folders: "queue.SimpleQueue[Path | None]", closing: threading.Event) -
     folders.put(None)
 
 
-def _warm_up(names_path: Path) -> None:
-    """Import what a first run would wait for, and write down timm's model names for the app."""
+def _warm_up(names_path: Path) -> str:
+    """Import what a first run would wait for, and write down timm's model names for the app.
+
+    Returns:
+        What runs compute on, in words.
+    """
+    import sklearn.model_selection  # noqa: F401 five seconds that a first split would wait for
     import timm
 
     import trainer.evaluate
     import trainer.fit
     import trainer.predict  # noqa: F401
+    from trainer.config import Config
+    from trainer.runtime import choose_runtime
 
     if not names_path.exists():
         names_path.parent.mkdir(parents=True, exist_ok=True)
         making = names_path.with_name(f".{names_path.name}-{os.getpid()}")
         making.write_text(json.dumps(timm.list_models(pretrained=True)))
         making.replace(names_path)
+    return choose_runtime(Config()).reason
 
 
 def _answer(answers: TextIO, text: str) -> None:

@@ -1,14 +1,14 @@
 /* Owns the drawing of ui/chart.py's LiveChart: canvas, legend, tooltip, keyboard, table, downloads.
 
    This is the body of a function (element, trigger, props, server, upload, watch) that gradio calls
-   once for each chart, when it is mounted: in a tab, when the tab is first opened. chart.py puts the
-   style sheet in place of %CHART_CSS%.
+   once for each chart, when it is mounted: in a tab, when the tab is first opened. chart.py puts
+   the style sheet in place of %CHART_CSS%.
 
    Two layers: `.lrc-plot` is painted when the value, the size or the theme changes, `.lrc-hover`
-   when the cursor moves. Names and labels in the value are untrusted: textContent and fillText only.
+   when the cursor moves. Names and labels in the value are untrusted: only textContent, fillText.
    Parts, in order: numbers, value, scales, painting, labels, page, pointer and keys, downloads. */
 
-const options = props.options;
+const options = "%CHART_OPTIONS%";
 const CSS_TEXT = "%CHART_CSS%";
 const ROLES = ["train", "valid", "raw", "smooth", "lr", "other"];
 const DASHES = { valid: [7, 4], lr: [2, 3], other: [9, 3, 2, 3] };
@@ -209,7 +209,8 @@ function tickText(x, step, kind) {
   const extra = Math.abs(shown * 10 ** decimals - Math.round(shown * 10 ** decimals)) > 1e-6;
   const digits = decimals + (extra ? 1 : 0);
   if (kind === "percent") return `${(100 * x).toFixed(digits)}\u00a0%`;
-  return x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const places = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return x.toLocaleString("en-US", places);
 }
 
 function logTicks(low, high, width) {
@@ -468,7 +469,8 @@ function paintExit(ctx, frame, s, theme) {
   if (s.style === "faint" || s.style === "dots") return;
   const scale = axisOf(frame, s.axis);
   const known = s.points.filter((p) => isNum(p[1]));
-  const out = known.findIndex((p, i) => i > 0 && p[1] > scale.high && known[i - 1][1] <= scale.high);
+  const beyond = (p) => p[1] > scale.high;
+  const out = known.findIndex((p, i) => i > 0 && beyond(p) && !beyond(known[i - 1]));
   if (out < 0) return;
   const [a, b] = [known[out - 1], known[out]];
   const share = clamp((scale.high - a[1]) / (b[1] - a[1]), 0, 1);
@@ -603,8 +605,9 @@ function curveCells(frame, data) {
       const count = to ? Math.ceil(Math.hypot(to[0] - x0, to[1] - y0) / size) : 0;
       for (let i = 0; to && i <= count; i++) {
         const t = i / Math.max(1, count);
-        const cell = [x0 + t * (to[0] - x0), y0 + t * (to[1] - y0)].map((v) => Math.floor(v / size));
-        cells[cell[1] * columns + cell[0]] = 1;
+        const column = Math.floor((x0 + t * (to[0] - x0)) / size);
+        const row = Math.floor((y0 + t * (to[1] - y0)) / size);
+        cells[row * columns + column] = 1;
       }
       from = to;
     }
@@ -912,7 +915,8 @@ function legendKey(s) {
   } else {
     if (s.style !== "dots") {
       box.append(svg("line", { x1: 1, y1: 6, x2: 23, y2: 6, stroke: "var(--lrc-key)",
-        "stroke-width": 2.25, "stroke-linecap": "round", "stroke-dasharray": dashOf(s).join(" ") }));
+        "stroke-width": 2.25, "stroke-linecap": "round",
+        "stroke-dasharray": dashOf(s).join(" ") }));
     }
     if (s.axis === "right" && s.role === "valid") {
       box.append(svg("path", { d: "M12 1.5 16.5 6 12 10.5 7.5 6Z", fill: "var(--lrc-key)" }));
@@ -921,11 +925,11 @@ function legendKey(s) {
   return box;
 }
 
-/* What a screen reader says of the chart; the canvas is a slider over its points once it has any. */
+/* What a screen reader says; the canvas is a slider over the chart's points once it has any. */
 function describe() {
   const { data } = state;
   const empty = isEmpty(data);
-  const label = [props.label];
+  const label = [options.label];
   if (empty) label.push(options.emptyTitle, options.emptyText);
   else {
     label.push(`${data.xs.length} points, last at ${options.xTitle} ${formatX(data.xs.at(-1))}`);
@@ -946,7 +950,8 @@ function describe() {
 
 function describeCursor(empty) {
   const { data, cursor } = state;
-  const names = ["aria-valuemin", "aria-valuemax", "aria-valuenow", "aria-valuetext", "aria-readonly"];
+  const names = ["valuemin", "valuemax", "valuenow", "valuetext", "readonly"]
+    .map((name) => `aria-${name}`);
   if (empty) {
     for (const name of names) plotCanvas.removeAttribute(name);
     return;
@@ -989,7 +994,7 @@ function fillTable() {
   const { series, xs } = state.data;
   const rows = tableXs();
   node.append(make("caption", rows.length < xs.length
-    ? `${rows.length} of ${xs.length} points; CSV has all of them` : props.label));
+    ? `${rows.length} of ${xs.length} points; CSV has all of them` : options.label));
   const line = (cells, head) => {
     const row = make("tr");
     cells.forEach((text, i) => {
@@ -1091,7 +1096,7 @@ function tipRow(name, text, className) {
   return row;
 }
 
-/* The x that the cursor takes at a pixel: a mark's if its dot is there, else the nearest point's. */
+/* The x of the cursor at a pixel: a mark's if its dot is there, else the nearest point's. */
 function xAtPixel(px) {
   const { frame, data } = state;
   if (!frame || !data.stops.length) return null;
@@ -1156,8 +1161,8 @@ function listenToPointer() {
 }
 
 function listenToKeys() {
-  const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10,
-    Home: -Infinity, End: Infinity };
+  const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10,
+    PageUp: 10, Home: -Infinity, End: Infinity };
   plotCanvas.addEventListener("keydown", (event) => {
     const { stops, marks } = state.data;
     if (event.key === "Escape") moveCursor(null);
@@ -1186,7 +1191,7 @@ const button = (name) => root.querySelector(`[data-do="${name}"]`);
 function save(blob, ending) {
   const link = make("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${props.label.toLowerCase().replace(/[^a-z0-9]+/g, "-") || "chart"}.${ending}`;
+  link.download = `${options.label.toLowerCase().replace(/[^a-z0-9]+/g, "-") || "chart"}.${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
@@ -1210,10 +1215,11 @@ function csvText() {
 function savePng() {
   const { frame, theme } = state;
   if (!frame) return;
-  const head = 56;
   const canvas = make("canvas");
-  [canvas.width, canvas.height] = [2 * (frame.width + 24), 2 * (frame.height + head + 12)];
   const ctx = canvas.getContext("2d");
+  const items = pngLines(ctx, frame.width, theme);
+  const head = 38 + (items.length ? 20 * (items.at(-1).line + 1) : 0);
+  [canvas.width, canvas.height] = [2 * (frame.width + 24), 2 * (frame.height + head + 12)];
   ctx.scale(2, 2);
   for (const color of ["#fff", theme.colors.surface]) {
     ctx.fillStyle = color;
@@ -1223,12 +1229,24 @@ function savePng() {
   ctx.textBaseline = "middle";
   ctx.font = font(theme, 15, 600);
   ctx.fillStyle = theme.colors.text;
-  ctx.fillText(props.label, 0, 20);
-  let x = 0;
-  for (const { text, s } of legendItems(state.data)) x = pngLegend(ctx, text, s, x, 42, theme);
+  ctx.fillText(options.label, 0, 20);
+  for (const { text, s, x, line } of items) pngLegend(ctx, text, s, x, 44 + 20 * line, theme);
   ctx.translate(0, head);
   paint(ctx, frame.width, frame.height, theme);
   canvas.toBlob((blob) => blob && save(blob, "png"));
+}
+
+/* The legend's items with their places, in as many lines as they need. */
+function pngLines(ctx, width, theme) {
+  ctx.font = font(theme, 12);
+  let [x, line] = [0, 0];
+  return legendItems(state.data).map(({ text: full, s }) => {
+    const text = shorten(full, 60);
+    const w = 46 + ctx.measureText(text).width;
+    if (x > 0 && x + w - 16 > width) [x, line] = [0, line + 1];
+    x += w;
+    return { text, s, x: x - w, line };
+  });
 }
 
 function pngLegend(ctx, text, s, x, y, theme) {
@@ -1250,8 +1268,7 @@ function pngLegend(ctx, text, s, x, y, theme) {
   }
   ctx.font = font(theme, 12);
   ctx.fillStyle = theme.colors.text;
-  ctx.fillText(shorten(text, 60), x + 30, y);
-  return x + 46 + ctx.measureText(shorten(text, 60)).width;
+  ctx.fillText(text, x + 30, y);
 }
 
 /* ---- start ---- */
@@ -1272,6 +1289,7 @@ function observe() {
       document.fonts.removeEventListener("loadingdone", repaint);
       return;
     }
+    state.theme = null;
     schedule();
   };
   const sizes = new ResizeObserver(repaint);
@@ -1290,11 +1308,11 @@ function start() {
   root.classList.toggle("lrc-log", options.logX);
   root.style.setProperty("--lrc-lines", options.legendLines);
   part("legend").hidden = !options.legendLines;
-  part("title").textContent = props.label;
+  part("title").textContent = options.label;
   const [title, text] = part("empty").children;
   title.textContent = options.emptyTitle;
   text.textContent = options.emptyText;
-  table.setAttribute("aria-label", `${props.label}, as a table`);
+  table.setAttribute("aria-label", `${options.label}, as a table`);
   button("table").addEventListener("click", () => showTable(table.hidden));
   button("png").addEventListener("click", savePng);
   button("csv").addEventListener("click", () => {

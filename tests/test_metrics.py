@@ -1,0 +1,63 @@
+"""Figures of a split against values computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from trainer.metrics import accuracy_and_loss, evaluated
+
+# Four pictures of a, b, b, c; the second is taken for c, nothing ever for b.
+PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.05, 0.05, 0.9]], np.float32)
+LABELS = np.array([0, 1, 1, 2])
+
+
+def test_accuracy_is_correct_over_seen() -> None:
+    accuracy, _ = accuracy_and_loss(PROBS, LABELS)
+    assert accuracy == 2 / 4
+
+
+def test_accuracy_is_not_a_mean_of_batch_means() -> None:
+    probs = np.eye(2, dtype=np.float32)[[0, 0, 0, 0, 1]]
+    assert accuracy_and_loss(probs, np.array([0, 0, 0, 0, 0]))[0] == 4 / 5
+
+
+def test_loss_is_the_mean_cross_entropy_in_nats() -> None:
+    _, loss = accuracy_and_loss(PROBS, LABELS)
+    by_hand = -(math.log(0.7) + math.log(0.3) + math.log(0.4) + math.log(0.9)) / 4
+    assert loss == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_a_probability_of_zero_gives_a_large_loss_and_not_infinity() -> None:
+    probs = np.array([[1.0, 0.0]], np.float32)
+    assert accuracy_and_loss(probs, np.array([1]))[1] == pytest.approx(-math.log(1e-12))
+
+
+def test_everything_of_a_split_as_computed_by_hand() -> None:
+    names = ("one", "two", "three", "four")
+    result = evaluated(PROBS, LABELS, names, ("a", "b", "c"), split="valid", seconds=1.5)
+    assert result.confusion == ((1, 0, 0), (1, 0, 1), (0, 0, 1))
+    assert result.precision == (1 / 2, None, 1 / 2)
+    assert result.recall == (1.0, 0.0, 1.0)
+    assert result.accuracy == 0.5
+    assert result.num_images == 4
+    assert (result.split, result.seconds, result.class_names) == ("valid", 1.5, ("a", "b", "c"))
+    assert [worst[:3] for worst in result.worst] == [("two", "b", "c"), ("three", "b", "a")]
+    assert [worst[3] for worst in result.worst] == pytest.approx([0.6, 0.5])
+
+
+def test_a_class_without_pictures_has_no_recall() -> None:
+    result = evaluated(PROBS[:1], LABELS[:1], ("one",), ("a", "b", "c"), split="test", seconds=0.0)
+    assert result.recall == (1.0, None, None)
+    assert result.precision == (1.0, None, None)
+    assert result.confusion == ((1, 0, 0), (0, 0, 0), (0, 0, 0))
+    assert result.worst == ()
+
+
+def test_only_the_twelve_most_confident_mistakes_are_listed_worst_first() -> None:
+    sure = np.linspace(0.6, 0.99, 20, dtype=np.float32)
+    probs = np.stack([1 - sure, sure], axis=1)
+    names = tuple(str(i) for i in range(20))
+    result = evaluated(probs, np.zeros(20, int), names, ("a", "b"), split="valid", seconds=0.0)
+    assert [worst[0] for worst in result.worst] == [str(i) for i in range(19, 7, -1)]
+    assert result.accuracy == 0.0

@@ -1,0 +1,419 @@
+"""`push`: the command line in a process of its own, against the Hub emulator.
+
+The file is also that process: it carries out one command after another, so that torch and timm
+are imported once, and huggingface_hub reads the emulator's address at import.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from safetensors.numpy import load, save
+
+from hub_emulator import Faults, HubEmulator, unused_endpoint
+from hub_repos import Repo
+from hub_write_routes import card_error
+from pictures import png
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "hf_canaryTokenOfAda"
+FILES = {"README.md", "config.json", "model.safetensors"}
+
+
+class Client:
+    """The parent's end of the pipe to the process that runs commands."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={**env, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "LRLAB_CACHE": str(folder / "c")},
+        )
+
+    def ask(self, call: str, *args: object, **env: str) -> dict[str, Any]:
+        """The answer; `env` is set for this call alone. The token must be nowhere afterwards."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([call, args, env]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        secret = env.get("HF_TOKEN") or TOKEN
+        assert secret not in line
+        written = [path for path in self.folder.rglob("*") if path.is_file()]
+        assert not [str(path) for path in written if secret.encode() in path.read_bytes()]
+        return json.loads(line)
+
+    def push(self, model: Path, repo_id: str, *more: str, **env: str) -> dict[str, Any]:
+        """The exit code and the last JSON line of a push, as Ada where no other env is given."""
+        env = env or {"HF_TOKEN": TOKEN}
+        answer = self.ask("command", ["push", str(model), repo_id, "--json", *more], **env)
+        return {"code": answer["code"], **json.loads(answer["out"].splitlines()[-1])}
+
+    def close(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+        self._process.stdout.close()
+
+
+def command(argv: list[str]) -> dict[str, Any]:
+    """`python -m trainer …`, with what it wrote."""
+    from trainer.__main__ import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(argv)
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def commit(repo_id: str, files: dict[str, str | None], **options: Any) -> dict[str, Any]:
+    """huggingface_hub's own commit, for the emulator's sake; None deletes a file."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
+
+    operations = [
+        CommitOperationDelete(path) if text is None else CommitOperationAdd(path, text.encode())
+        for path, text in files.items()
+    ]
+    try:
+        done = HfApi().create_commit(repo_id, operations, commit_message="a change", **options)
+    except errors.HfHubHTTPError as error:
+        return {"status": error.response.status_code}
+    except ValueError as error:
+        return {"message": str(error)}
+    return {"oid": done.oid}
+
+
+def serve() -> None:
+    """Answer the lines of standard input."""
+    answers = sys.stdout
+    for line in sys.stdin:
+        call, args, env = json.loads(line)
+        before = dict(os.environ)
+        os.environ.update(env)
+        options = args.pop() if len(args) == 3 else {}
+        answer = {"command": command, "commit": commit}[call](*args, **options)
+        os.environ.clear()
+        os.environ.update(before)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubEmulator]:
+    with HubEmulator() as hub:
+        hub.users[TOKEN] = "ada"
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("push")
+    client = Client(hub.client_env(folder / "home"), folder)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def trained(client: Client) -> Path:
+    """A model folder: a tiny model, trained for one epoch on coloured squares."""
+    for number in range(40):
+        path = client.folder / "squares" / ("warm", "cold")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        color = (200, number * 4, 0) if number % 2 == 0 else (0, number * 4, 200)
+        path.write_bytes(png(color, (8, 8)))
+    settings = "--model-name test_resnet --no-pretrained --epochs 1 --image-size 32 --lr 0.01"
+    run = client.folder / "run"
+    options = [*settings.split(), "--batch-size", "8", "--output-dir", str(run), "--json"]
+    answer = client.ask("command", ["train", str(client.folder / "squares"), *options])
+    assert answer["code"] == 0, answer
+    return run / "model"
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the model folder that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "model"))
+
+
+@pytest.fixture(autouse=True)
+def no_faults(hub: HubEmulator) -> Iterator[None]:
+    yield
+    hub.faults = Faults()
+    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
+
+
+def test_a_pushed_model_is_private_whole_and_verified(hub, client, model):
+    (model / ".hidden").write_text("not for the Hub")
+    (model / ".cache").mkdir()
+    (model / ".cache" / "model.pt").write_text("hidden, so neither published nor refused")
+    (model / "model.onnx").write_bytes(b"stands for an export")
+    before = len(hub.requests)
+    answer = client.push(model, "ada/squares")
+    assert answer == {
+        "code": 0,
+        "event": "pushed",
+        "url": f"{hub.endpoint}/ada/squares",
+        "verified": True,
+    }
+    repo = hub.repos["models", "ada/squares"]
+    pushed = repo.commits[repo.refs["main"]]
+    assert repo.private
+    assert len(repo.commits) == 2  # the Hub's own first one, and ours
+    assert set(pushed) == {*FILES, "model.onnx", ".gitattributes"}
+    assert all(pushed[name] == (model / name).read_bytes() for name in {*FILES, "model.onnx"})
+    requests = hub.requests[before:]
+    assert {seen.authorization for seen in requests if seen.host.startswith("localhost")} == {None}
+    sha = repo.refs["main"]
+    fetched = [seen.path for seen in requests if seen.method == "GET"]
+    weights = hashlib.sha256(pushed["model.safetensors"]).hexdigest()
+    assert f"/ada/squares/resolve/{sha}/config.json" in fetched
+    assert f"/lfs/models/ada/squares/{weights}" in fetched
+
+
+def test_a_run_folder_is_pushed_publicly_when_asked(hub, client, trained):
+    answer = client.push(trained.parent, "ada/open", "--public")
+    assert (answer["code"], answer["verified"]) == (0, True)
+    assert not hub.repos["models", "ada/open"].private
+
+
+def test_the_saved_login_is_used(hub, client, model, tmp_path):
+    login = client.folder / "home" / "token"
+    login.parent.mkdir(exist_ok=True)
+    login.write_text("hf_savedLoginOfBob")
+    hub.users["hf_savedLoginOfBob"] = "bob"
+    try:
+        answer = client.push(model, "bob/squares", HF_HUB_DISABLE_IMPLICIT_TOKEN="1")
+    finally:
+        login.unlink()
+    assert (answer["code"], answer["verified"]) == (0, True)
+
+
+def test_the_same_files_again_make_no_commit_and_changed_ones_make_one(hub, client, model):
+    client.push(model, "ada/again")
+    again = client.push(model, "ada/again")
+    repo = hub.repos["models", "ada/again"]
+    assert (again["verified"], len(repo.commits)) == (True, 2)
+    (model / "README.md").write_text("A card without front matter.\n")
+    changed = client.push(model, "ada/again")
+    assert (changed["verified"], len(repo.commits)) == (True, 3)
+    assert repo.commits[repo.refs["main"]]["README.md"] == b"A card without front matter.\n"
+
+
+def test_without_a_login_it_says_how_to_log_in_and_asks_the_hub_nothing(hub, client, model):
+    before = len(hub.requests)
+    answer = client.push(model, "ada/nobody", HF_TOKEN="")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "hf auth login" in answer["message"]
+    assert len(hub.requests) == before
+
+
+def test_a_login_that_is_no_token_is_not_quoted(hub, client, model):
+    before = len(hub.requests)
+    answer = client.push(model, "ada/nobody", HF_TOKEN="hf_two words")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "hf auth login" in answer["message"]
+    assert len(hub.requests) == before
+
+
+def test_a_token_that_the_hub_does_not_know_is_refused_in_words(hub, client, model):
+    answer = client.push(model, "ada/unknown", HF_TOKEN="hf_expiredToken")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "status 401" in answer["message"] and "hf auth login" in answer["message"]
+    assert ("models", "ada/unknown") not in hub.repos
+
+
+def test_a_foreign_namespace_is_refused_in_words(hub, client, model):
+    answer = client.push(model, "grace/squares")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "status 403" in answer["message"] and "may not write" in answer["message"]
+    assert ("models", "grace/squares") not in hub.repos
+
+
+def test_a_public_repository_of_somebody_else_stays_as_it_is(hub, client, model):
+    repo = hub.model("grace/theirs", {"README.md": "hers"})
+    answer = client.push(model, "grace/theirs", "--public")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert len(repo.commits) == 1
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_repository_that_is_not_as_visible_as_asked_is_left_alone(hub, client, model, public):
+    repo = hub.model(f"ada/visible-{public}".lower(), {"README.md": "old"}, private=not public)
+    answer = client.push(model, repo.repo_id, *([] if public else ["--public"]))
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert ("is public" if public else "is private") in answer["message"]
+    assert len(repo.commits) == 1
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "deep/weights.PT", "a.pth", "b.pkl"])
+def test_a_folder_with_a_pickle_is_refused_before_the_hub_is_asked(hub, client, model, name):
+    (model / name).parent.mkdir(exist_ok=True)
+    (model / name).write_bytes(b"\x80\x04.")
+    before = len(hub.requests)
+    answer = client.push(model, "ada/pickle")
+    assert (answer["code"], answer["error"]) == (2, "ModelError")
+    assert name in answer["message"]
+    assert len(hub.requests) == before
+
+
+@pytest.mark.parametrize("repo_id", ["squares", "ada/a b", "ada/../x", "ada/x@main", "ada/x.git"])
+def test_what_is_no_id_is_refused_before_the_hub_is_asked(hub, client, model, repo_id):
+    before = len(hub.requests)
+    answer = client.push(model, repo_id)
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "owner/name" in answer["message"]
+    assert len(hub.requests) == before
+
+
+def test_a_folder_without_a_model_is_refused_before_the_hub_is_asked(hub, client, model):
+    (model / "model.safetensors").write_bytes(b"damaged")
+    before = len(hub.requests)
+    answer = client.push(model, "ada/damaged")
+    assert (answer["code"], answer["error"]) == (2, "ModelError")
+    assert len(hub.requests) == before
+
+
+def test_a_card_that_is_not_yaml_is_refused_and_nothing_is_committed(hub, client, model):
+    (model / "README.md").write_text("---\nlicense: [\n---\n")
+    answer = client.push(model, "ada/card")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "README.md" in answer["message"]
+    assert len(hub.repos["models", "ada/card"].commits) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 412, 413, 429, 500])
+def test_a_refused_commit_is_said_in_words(hub, client, model, status):
+    hub.faults = Faults(status=status, only="/commit/main")
+    answer = client.push(model, "ada/refused")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert f"status {status}" in answer["message"]
+    assert len(hub.repos["models", "ada/refused"].commits) == 1
+
+
+def test_an_upload_that_the_storage_refuses_is_said_in_words(hub, client, model):
+    (model / "model.onnx").write_bytes(os.urandom(50))
+    hub.faults = Faults(status=403, only="/lfs-upload/")
+    answer = client.push(model, "ada/storage")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "status 403" in answer["message"]
+    assert len(hub.repos["models", "ada/storage"].commits) == 1
+
+
+def test_an_answer_that_nobody_expects_goes_to_the_log_without_the_token(hub, client, model):
+    hub.faults = Faults(status=200, only="/commit/main")
+    answer = client.push(model, "ada/strange")
+    assert (answer["code"], answer["event"]) == (1, "failed")
+    logs = list((client.folder / "runs").glob("*/error.log"))
+    assert logs
+    assert all("Traceback" in log.read_text() for log in logs)
+
+
+@pytest.mark.parametrize(
+    "env", [{"HF_ENDPOINT": unused_endpoint()}, {"HF_HUB_OFFLINE": "1"}], ids=["down", "offline"]
+)
+def test_an_unreachable_hub_is_said_in_words(client, model, env):
+    answer = client.push(model, "ada/squares", HF_TOKEN=TOKEN, **env)
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+
+
+class Tampering(Repo):
+    """A repository that keeps something else than what was sent."""
+
+    change: Mapping[str, bytes] = {}
+
+    def commit(self, files: Mapping[str, bytes | str | None], ref: str = "main") -> str:
+        return super().commit({**files, **self.change} if files else {}, ref)
+
+
+def tampering(hub: HubEmulator, repo_id: str, change: Mapping[str, bytes]) -> None:
+    repo = Tampering(kind="models", repo_id=repo_id, private=True)
+    repo.commit({})
+    repo.change = change
+    hub.repos["models", repo_id] = repo
+
+
+def test_weights_that_come_back_changed_are_not_verified(hub, client, model):
+    weights = load((model / "model.safetensors").read_bytes())
+    weights["fc.weight"] = weights["fc.weight"] * 1.01
+    tampering(hub, "ada/changed", {"model.safetensors": save(weights)})
+    answer = client.push(model, "ada/changed")
+    assert (answer["code"], answer["event"], answer["verified"]) == (0, "pushed", False)
+
+
+def test_class_names_that_come_back_in_another_order_are_not_verified(hub, client, model):
+    config = json.loads((model / "config.json").read_text())
+    config["label_names"].reverse()
+    tampering(hub, "ada/renamed", {"config.json": json.dumps(config).encode()})
+    assert client.push(model, "ada/renamed")["verified"] is False
+
+
+def test_weights_that_come_back_damaged_fail_with_the_address_of_what_was_pushed(
+    hub, client, model
+):
+    tampering(hub, "ada/damaged", {"model.safetensors": b"damaged"})
+    answer = client.push(model, "ada/damaged")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert f"{hub.endpoint}/ada/damaged" in answer["message"]
+
+
+def test_the_emulator_commits_only_on_top_of_the_newest_commit(hub, client):
+    repo = hub.model("ada/notes", {"a.txt": "a", "folder/b.txt": "b"})
+    old = repo.refs["main"]
+    done = client.ask("commit", "ada/notes", {"a.txt": "2"}, {"parent_commit": old}, HF_TOKEN=TOKEN)
+    assert done == {"oid": repo.refs["main"]}
+    late = {"parent_commit": old}
+    assert client.ask("commit", "ada/notes", {"a.txt": "3"}, late, HF_TOKEN=TOKEN) == {
+        "status": 412
+    }
+    gone = client.ask("commit", "ada/notes", {"folder/": None}, {}, HF_TOKEN=TOKEN)
+    assert repo.commits[gone["oid"]] == {"a.txt": b"2"}
+
+
+def test_the_emulator_lets_nobody_write_without_a_token_or_elsewhere(hub, client):
+    hub.model("grace/notes", {"a.txt": "a"})
+    options = {"token": "hf_unknown"}
+    assert client.ask("commit", "grace/notes", {"a.txt": "2"}, options)["status"] == 401
+    assert client.ask("commit", "grace/notes", {"a.txt": "2"}, {}, HF_TOKEN=TOKEN) == {
+        "status": 403
+    }
+
+
+def test_the_emulator_takes_only_content_that_is_what_its_name_says(hub):
+    oid = hashlib.sha256(b"this").hexdigest()
+    request = urllib.request.Request(f"{hub.storage}/lfs-upload/{oid}", data=b"that", method="PUT")
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    refused.value.close()
+    assert refused.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("card", "fine"),
+    [
+        ("no front matter", True),
+        ("---\nlicense: mit\n---\ntext", True),
+        ("---\n- a list\n---\n", False),
+        ("---\nlicense: [\n---\n", False),
+        ("---\nlicense: mit\n", False),
+    ],
+)
+def test_the_emulator_wants_front_matter_that_is_a_yaml_mapping(card, fine):
+    assert (card_error(card) is None) == fine
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,157 @@
+"""What the page's buttons do, as functions of the visit: submit, stop, resume, show, choose."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from trainer.config import Config, command_line, config_for
+from trainer.errors import ConfigError, HubError, ModelError
+from trainer.hub import search_datasets
+from trainer.jobs import Job
+from trainer.plan_words import plan_words
+from ui.context import Context
+from ui.controls import config_from
+from ui.data_panel import OTHER
+from ui.visit import Visit
+from ui.words import count, shorten
+
+
+def chosen_model(settings: dict[str, Any]) -> str:
+    """The timm name that the two model controls hold.
+
+    Raises:
+        ModelError: “another” without a name.
+    """
+    model = settings.get("model")
+    name = settings.get("other_model") if model == OTHER else model
+    if not isinstance(name, str) or not name:
+        raise ModelError("Choose a model: type in “All timm models” to search.")
+    return name
+
+
+def config_of(settings: dict[str, Any]) -> Config:
+    """The config that the page's controls hold.
+
+    Raises:
+        ConfigError, ModelError: what a control holds cannot be used.
+    """
+    values = dict(settings)
+    model_name = chosen_model(values)
+    preset = str(values.pop("preset", "quick"))
+    for name in ("model", "other_model"):
+        values.pop(name, None)
+    return config_from(preset, model_name, values)
+
+
+def submit_check(context: Context, visit: Visit, dataset: str) -> Visit:
+    """Look at a dataset's pictures; shown in the panel as it goes.
+
+    Raises:
+        BusyError: the queue is full.
+    """
+    old = context.run(visit, "check")
+    if old is not None:
+        context.runner.stop(old.run_id)
+    run = context.runner.submit(
+        Job(kind="check", config=config_for(), dataset=dataset), owner=visit.visitor
+    )
+    return visit.with_run("check", run.run_id)
+
+
+def submit(context: Context, visit: Visit, kind: str, settings: dict[str, Any]) -> Visit:
+    """Start a sweep or a training on the chosen pictures with what the controls hold.
+
+    Raises:
+        UserError: no pictures, a setting out of range, or the queue is full.
+    """
+    config = config_of(settings)
+    job = Job(kind=kind, config=config, dataset=context.dataset(visit))
+    run = context.runner.submit(job, owner=visit.visitor)
+    return visit.with_run(kind, run.run_id)
+
+
+def stop_current(context: Context, visit: Visit) -> None:
+    """Stop what the bar shows; a second press ends it at once."""
+    for kind in ("train", "sweep", "check"):
+        run = context.run(visit, kind)
+        if run is not None and run.status in ("queued", "running"):
+            context.runner.stop(run.run_id, at_once=(Path(run.folder) / "stop").exists())
+            return
+
+
+def resume(context: Context, visit: Visit) -> None:
+    """Go on with the training that Train shows.
+
+    Raises:
+        ConfigError: there is nothing to go on with.
+        BusyError: the queue is full.
+    """
+    run = context.run(visit, "train")
+    if run is None or context.runner.resume(run.run_id, owner=visit.visitor) is None:
+        raise ConfigError("There is no stopped training here to go on with.")
+
+
+def planned(context: Context, visit: Visit, settings: dict[str, Any]) -> tuple[str, str]:
+    """The line under the rate ("308 steps: …") and the shell command that does the same."""
+    config = config_of(settings)
+    run = context.run(visit, "check")
+    if run is None or run.status != "done":
+        return "", command_line(config, "DATASET")
+    num_train = _num_train(context, run.run_id)
+    dataset = str(run.job["dataset"]).removeprefix("hf://datasets/")
+    named = Path(dataset).name if dataset.startswith("/") else dataset
+    return plan_words(config, num_train), command_line(config, named)
+
+
+def search(text: str) -> tuple[list[tuple[str, str]], str]:
+    """Datasets of the Hub for what was typed, as (label, id), and a sentence if there are none."""
+    typed = text.strip() if isinstance(text, str) else ""
+    if not typed:
+        return [], "Type some words, for example “flowers”, or an id: owner/name."
+    exact = [(f"Use {shorten(typed, 50)}", typed)] if "/" in typed else []
+    try:
+        found = search_datasets(typed.split("@")[0])
+    except HubError as error:
+        return exact, str(error)
+    hits = [(f"{hit.id} · {hit.downloads:,} downloads", hit.id) for hit in found]
+    choices = exact + [hit for hit in hits if hit[1] != typed]
+    words = f"{count(len(choices), 'dataset')} found." if choices else "Nothing found."
+    return choices, words
+
+
+def checked_rate(x: float | None) -> float:
+    """A rate that was picked on the chart.
+
+    Raises:
+        ConfigError: it is no usable rate.
+    """
+    if x is None:
+        raise ConfigError("That is no learning rate; click on the curve.")
+    config_for(lr=x)  # raises for one out of range
+    return x
+
+
+def archive(context: Context, visit: Visit) -> str:
+    """The finished model that Train shows, as a zip.
+
+    Raises:
+        ModelError: there is none.
+    """
+    run = context.run(visit, "train")
+    folder = Path(run.folder) / "model" if run is not None else None
+    if folder is None or not folder.is_dir():
+        raise ModelError("There is no finished model here to download.")
+    target = Path(tempfile.mkdtemp()) / "model"
+    return shutil.make_archive(str(target), "zip", folder)
+
+
+def _num_train(context: Context, run_id: str) -> int:
+    from trainer.events import Checked
+
+    events, _ = context.runner.events(run_id)
+    checked = [event for event in events if isinstance(event, Checked)]
+    if not checked:
+        return 0
+    counts: Any = checked[-1].summary["counts"]
+    return sum(counts[0][1])

@@ -1,0 +1,154 @@
+"""Following: what changed in the visitor's runs since the last look, as updates of the page.
+
+`poll` reads each shown run's journal from where it was, adds it to the run's fold, and returns
+updates for what changed; a reload starts with empty folds and so draws everything anew.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from trainer.menu import MENU
+from trainer.runner import Run
+from trainer.runner.folder import ENDED
+from ui.charts import loss_chart, rate_chart, sweep_chart
+from ui.context import Context
+from ui.data_panel import empty_check
+from ui.data_view import check_html, summary_line
+from ui.fold import Fold
+from ui.page import Page
+from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
+from ui.runs_menu import predict_choices, run_choices
+from ui.visit import Visit
+from ui.words import count, rate, shorten, text
+
+Updates = dict[Component | Any, Any]
+KINDS = ("check", "sweep", "train")
+
+
+def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> Updates:
+    """Updates for what changed; the timer stops once nothing can change any more."""
+    updates: Updates = {}
+    current: list[tuple[Run, Fold]] = []
+    menus_changed = False
+    for kind in KINDS:
+        run = context.run(visit, kind)
+        if run is None:
+            continue
+        known = folds.get(run.run_id)
+        fold = known or folds.setdefault(run.run_id, Fold())
+        events, fold.offset = context.runner.events(run.run_id, fold.offset)
+        fold.add(events)
+        changed = known is None or bool(events) or fold.status != run.status
+        menus_changed |= fold.status != run.status
+        fold.status = run.status
+        if run.status not in ENDED:
+            current.append((run, fold))
+        if changed:
+            updates |= _changes(page, context, visit, run, fold)
+    updates |= _bar(page, context, current)
+    updates[page.frame.timer] = gr.Timer(active=bool(current))
+    if menus_changed:
+        updates |= menus(page, context, visit)
+    return updates
+
+
+def menus(page: Page, context: Context, visit: Visit) -> Updates:
+    """The runs menu, and the models that Predict offers."""
+    runs = run_choices(context, visit)
+    models = predict_choices(context, visit)
+    info = count(len(runs), "run") if runs else "none yet"
+    updates: Updates = {page.frame.runs: gr.Dropdown(choices=runs, value=None, info=info)}
+    if models:
+        updates[page.predict.model] = gr.Dropdown(choices=models, value=models[0][1])
+    return updates
+
+
+def _changes(page: Page, context: Context, visit: Visit, run: Run, fold: Fold) -> Updates:
+    if run.kind == "check":
+        return _check_changes(page, visit, run, fold)
+    if run.kind == "sweep":
+        return _sweep_changes(page, run, fold)
+    return _train_changes(page, context, run, fold)
+
+
+def _check_changes(page: Page, visit: Visit, run: Run, fold: Fold) -> Updates:
+    data = page.data
+    if run.status == "failed" and fold.failed:
+        title = "These pictures cannot be used"
+        return {
+            data.check: end_card("failed", title, fold.failed.message),
+            data.panel: gr.Accordion(label=f"Data and model: {title.lower()}", open=True),
+        }
+    if run.status == "stopped":
+        return {data.check: empty_check()}
+    if fold.checked is None:
+        words = fold.waiting.text if fold.waiting else "Waiting"
+        title = f"{text(words)} …"
+        return {data.check: f'<div class="lab-card empty"><h3>{title}</h3></div>'}
+    summary = dict(fold.checked.summary)
+    line = summary_line(summary, run.title, visit.model_name or MENU[0].model_name)
+    return {
+        data.check: check_html(summary, Path(run.folder)),
+        data.panel: gr.Accordion(label=line),
+        page.sweep.words: sweep_sentence(shorten(run.title)),
+    }
+
+
+def sweep_sentence(title: str) -> str:
+    """What a sweep will try, in a sentence."""
+    return (
+        f"On **{text(title)}**: one training step at each of 100 rates from 1e-7 to 10, three "
+        "times with other orders of the pictures. The weights are put back afterwards."
+    )
+
+
+def _sweep_changes(page: Page, run: Run, fold: Fold) -> Updates:
+    tab = page.sweep
+    chosen = fold.picked or (fold.swept.suggested_lr if fold.swept else None)
+    use = gr.Button(
+        value=f"Use {rate(chosen)} → Train" if chosen else "Use this rate → Train",
+        visible=fold.swept is not None and chosen is not None,
+    )
+    primary = "secondary" if fold.swept else "primary"
+    return {
+        tab.chart: sweep_chart(fold, fold.picked),
+        tab.verdict: sweep_verdict(run, fold),
+        tab.reading: reading_help(fold),
+        tab.use_rate: use,
+        tab.start: gr.Button(variant=primary),
+    }
+
+
+def _train_changes(page: Page, context: Context, run: Run, fold: Fold) -> Updates:
+    tab = page.train
+    done = run.status == "done" and fold.done is not None
+    can_resume = run.status in ("stopped", "failed") and any(Path(run.folder).glob("ckpt-*"))
+    updates: Updates = {
+        tab.loss_chart: loss_chart(fold),
+        tab.rate_chart: rate_chart(fold),
+        tab.card: train_card(run, fold),
+        tab.try_it: gr.Button(visible=done),
+        tab.resume: gr.Button(visible=can_resume),
+        tab.download: gr.DownloadButton(visible=done),
+        tab.start: gr.Button(variant="secondary" if done or can_resume else "primary"),
+    }
+    return updates
+
+
+def _bar(page: Page, context: Context, current: list[tuple[Run, Fold]]) -> Updates:
+    """The bar shows the run that matters most: training, else sweep, else check."""
+    frame = page.frame
+    if not current:
+        return {frame.bar_row: gr.Row(visible=False), frame.bar: ""}
+    run, fold = current[-1]
+    position = context.runner.position(run.run_id)
+    warm = context.runner.ready(run.kind)
+    stopping = (Path(run.folder) / "stop").exists()
+    return {
+        frame.bar_row: gr.Row(visible=True),
+        frame.bar: run_bar(run, fold, position, warm=warm),
+        frame.stop: gr.Button(value="Stop at once" if stopping else "Stop"),
+    }

@@ -1,0 +1,56 @@
+"""`Page`: the whole app as one `gr.Blocks`; builds every part, then wires them."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.context import Context
+from ui.data_panel import DataPanel, build_data_panel
+from ui.frame import Frame, build_frame
+from ui.predict_tab import PredictTab, build_predict_tab
+from ui.sweep_tab import SweepTab, build_sweep_tab
+from ui.train_tab import TrainTab, build_train_tab
+
+TITLE = "LR Lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    frame: Frame
+    data: DataPanel
+    tabs: gr.Tabs
+    sweep: SweepTab
+    train: TrainTab
+    predict: PredictTab
+
+    @property
+    def settings(self) -> dict[str, Component]:
+        """Every control of a run by its `Config` field, and where preset and model come from."""
+        return {
+            **self.sweep.settings,
+            **self.train.settings,
+            "lr": self.train.lr,
+            "preset": self.train.preset,
+            "model": self.data.model,
+            "other_model": self.data.other_model,
+        }
+
+
+def build_page(context: Context) -> gr.Blocks:
+    """The app's page, ready to be launched."""
+    from ui.wiring import wire  # it needs Page, so it comes after it
+
+    with gr.Blocks(title=TITLE, delete_cache=(3600, 86400)) as demo:
+        frame = build_frame()
+        data = build_data_panel()
+        with gr.Tabs(selected="sweep") as tabs:
+            with gr.Tab("Sweep", id="sweep"):
+                sweep = build_sweep_tab()
+            with gr.Tab("Train", id="train"):
+                train = build_train_tab()
+            with gr.Tab("Predict", id="predict"):
+                predict = build_predict_tab()
+        page = Page(frame, data, tabs, sweep, train, predict)
+        wire(demo, page, context)
+    return demo

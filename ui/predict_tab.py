@@ -1,0 +1,79 @@
+"""The Predict tab: one picture in, bars out; or many, as a table."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+
+@dataclass(frozen=True, slots=True)
+class PredictTab:
+    model: gr.Dropdown
+    image: gr.Image
+    examples: gr.Gallery
+    answer: gr.Label
+    small_print: gr.HTML
+    files: gr.File
+    start_many: gr.Button
+    table: gr.HTML
+    csv: gr.DownloadButton
+
+
+def build_predict_tab() -> PredictTab:
+    """Picture left, bars right, the table below."""
+    model = gr.Dropdown(
+        [],
+        value=None,
+        label="Model",
+        info="your finished trainings; or type the Hub id of a timm image classifier",
+        allow_custom_value=True,
+        elem_id="predict-model",
+    )
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            image = gr.Image(
+                type="filepath",
+                sources=["upload", "webcam", "clipboard"],
+                label="Picture",
+                height=320,
+                elem_id="predict-image",
+            )
+            examples = gr.Gallery(
+                [],
+                label="Validation pictures to try",
+                columns=6,
+                height=130,
+                allow_preview=False,
+                object_fit="cover",
+                visible=False,
+                elem_id="predict-examples",
+            )
+        with gr.Column(scale=1, min_width=300):
+            answer = gr.Label(
+                label="What the model sees", num_top_classes=5, elem_id="predict-answer"
+            )
+            small_print = gr.HTML(empty_words(has_model=False))
+    with gr.Accordion("Several pictures at once", open=False):
+        files = gr.File(label="Pictures", file_count="multiple", file_types=["image"], height=140)
+        start_many = gr.Button("Predict them all", variant="primary")
+        table = gr.HTML("")
+        csv = gr.DownloadButton("Download as CSV", visible=False)
+    return PredictTab(
+        model=model,
+        image=image,
+        examples=examples,
+        answer=answer,
+        small_print=small_print,
+        files=files,
+        start_many=start_many,
+        table=table,
+        csv=csv,
+    )
+
+
+def empty_words(*, has_model: bool) -> str:
+    """What stands under the empty bars."""
+    if has_model:
+        words = "Give it a picture: upload, paste, take one, or choose one below it."
+    else:
+        words = "Train a model first (tab Train), or type the Hub id of one."
+    return f'<p class="lab-quiet">{words}</p>'

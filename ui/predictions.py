@@ -1,0 +1,119 @@
+"""Predicting from the page: submit to the quick lane, wait without holding a thread, show bars."""
+
+import asyncio
+import base64
+import csv
+import io
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from PIL import Image
+
+from trainer.config import config_for
+from trainer.data.picture import decode
+from trainer.data.sheet import read_sheet
+from trainer.errors import PictureError
+from trainer.events import Failed, Predicted
+from trainer.jobs import Job
+from trainer.runner import Run
+from trainer.runner.folder import ENDED
+from ui.context import Context
+from ui.result_view import end_card
+from ui.visit import Visit
+from ui.words import percent, seconds, shorten, text
+
+PATIENCE_SECONDS = 120.0
+"""Longest wait for an answer; a first one may load the worker and download a model."""
+
+
+async def predict(
+    context: Context, visit: Visit, model: str | None, images: list[str]
+) -> AsyncIterator[tuple[list[Predicted], Failed | None]]:
+    """The answers so far, until all are there; and why there are no more, if it failed.
+
+    Raises:
+        UserError: no such model, or the queue is full.
+    """
+    job = Job(kind="predict", config=config_for(), model=context.model(model), images=tuple(images))
+    run = context.runner.submit(job, owner=f"{visit.visitor}:predict")
+    answers: list[Predicted] = []
+    offset, waited = 0, 0.0
+    while waited < PATIENCE_SECONDS:
+        status = (context.runner.get(run.run_id) or run).status
+        events, offset = context.runner.events(run.run_id, offset)
+        answers += [event for event in events if isinstance(event, Predicted)]
+        failed = next((event for event in events if isinstance(event, Failed)), None)
+        if status in ENDED:
+            yield answers, failed
+            return
+        if events:
+            yield answers, None
+        await asyncio.sleep(0.05)
+        waited += 0.05
+    context.runner.stop(run.run_id)
+    message = f"No answer within {seconds(PATIENCE_SECONDS)}; somebody's runs may be before yours."
+    yield answers, Failed(error="Timeout", message=message)
+
+
+def label_value(answer: Predicted) -> dict[str, float]:
+    """The bars of `gr.Label`."""
+    return dict(answer.probs)
+
+
+def small_print(answer: Predicted) -> str:
+    """How sure it is, and how long it took."""
+    if answer.error:
+        return end_card("failed", "This picture cannot be used", f"It {answer.error}.")
+    name, prob = answer.probs[0]
+    return (
+        f'<p class="lab-quiet">{text(shorten(name, 40))}: {percent(prob)}, in '
+        f"{answer.seconds * 1000:.0f} ms. It only knows the classes it was shown.</p>"
+    )
+
+
+def table_html(answers: list[Predicted], names: list[str]) -> str:
+    """Thumbnail, name, class and probability of each picture."""
+    rows = "".join(
+        f"<tr><td>{_thumbnail(answer.image)}</td><td>{text(shorten(name, 40))}</td>"
+        f"<td>{text(answer.probs[0][0]) if answer.probs else text(answer.error)}</td>"
+        f"<td>{percent(answer.probs[0][1]) if answer.probs else ''}</td></tr>"
+        for answer, name in zip(answers, names, strict=False)
+    )
+    head = "<tr><th></th><th>Picture</th><th>Class</th><th>Probability</th></tr>"
+    return f'<table class="lab-table">{head}{rows}</table>' if rows else ""
+
+
+def csv_file(answers: list[Predicted], names: list[str]) -> str:
+    """The same as a CSV file; a cell that a spreadsheet would run as a formula gets a quote."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["picture", "class", "probability", "error"])
+    for answer, name in zip(answers, names, strict=False):
+        best, prob = answer.probs[0] if answer.probs else ("", "")
+        writer.writerow([_cell(name), _cell(best), prob, answer.error])
+    path = Path(tempfile.mkdtemp()) / "predictions.csv"
+    path.write_text(out.getvalue(), encoding="utf-8")
+    return str(path)
+
+
+def example_images(run: Run | None) -> list[tuple[Image.Image, str]]:
+    """A run's validation pictures, as (picture, class) for a gallery."""
+    rows = read_sheet(Path(run.folder) / "examples") if run is not None else []
+    return [(decode(path.read_bytes()), caption) for path, caption, _ in rows if path.is_file()]
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def _thumbnail(path: str) -> str:
+    try:
+        small = decode(Path(path).read_bytes(), min_side=96)
+    except (OSError, PictureError):
+        return ""
+    small.thumbnail((96, 96))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80)
+    uri = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return f'<img src="{uri}" alt="">'

@@ -1,0 +1,63 @@
+"""The Sweep tab: what will be tried, the chart, the verdict, and the way to Train."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.chart import LiveChart
+from ui.controls import SWEEP_FIELDS, control
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTab:
+    words: gr.Markdown
+    start: gr.Button
+    chart: LiveChart
+    verdict: gr.HTML
+    use_rate: gr.Button
+    reading: gr.Markdown
+    settings: dict[str, Component]
+    """By `Config` field."""
+
+
+def build_sweep_tab() -> SweepTab:
+    """Controls in the left third, the chart in the rest."""
+    with gr.Row():
+        with gr.Column(scale=1, min_width=280):
+            words = gr.Markdown("Choose pictures above; then a sweep takes seconds.")
+            start = gr.Button("Find a learning rate", variant="primary", elem_id="start-sweep")
+            with gr.Accordion("Settings of the sweep", open=False):
+                settings = {name: control(name) for name in SWEEP_FIELDS}
+                gr.HTML(
+                    '<p class="lab-quiet">Optimizer, batch size and augmentation are those of the '
+                    "Train tab: a sweep tries what will be trained.</p>"
+                )
+        with gr.Column(scale=2, min_width=320):
+            chart = LiveChart(
+                label="Loss against learning rate",
+                x_title="Learning rate",
+                y_title="Loss",
+                log_x=True,
+                height=400,
+                x_format="rate",
+                pickable=True,
+                empty_title="No sweep yet",
+                empty_text="Raise the rate each step, watch the loss: flat, falling, blowing up.",
+                elem_id="sweep-chart",
+            )
+            use_rate = gr.Button(
+                "Use this rate → Train", variant="primary", visible=False, elem_id="use-rate"
+            )
+            verdict = gr.HTML("", elem_id="verdict")
+            with gr.Accordion("How to read this curve", open=False):
+                reading = gr.Markdown("Run a sweep first; then this explains the curve you see.")
+    return SweepTab(
+        words=words,
+        start=start,
+        chart=chart,
+        verdict=verdict,
+        use_rate=use_rate,
+        reading=reading,
+        settings=settings,
+    )
