@@ -35,6 +35,7 @@ test: dev
 lint: dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	@rm -f ui/*.pyi  # gradio writes them at import; the type checker must read the sources
 	$(PY) -m basedpyright
 
 format: dev

@@ -23,7 +23,7 @@ from trainer.model import head_of
 from trainer.plan import plan
 
 SCENARIOS: dict[str, tuple[str, bool, dict[str, Any]]] = {
-    "frozen and cached": ("quick", True, {"unfreeze": "never", "num_steps": 12, "repeats": 1}),
+    "frozen and cached": ("quick", True, {"unfreeze": "never", "num_steps": 8, "repeats": 1}),
     "frozen and augmented": (
         "lesson",
         True,
@@ -37,7 +37,7 @@ SCENARIOS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "the whole lesson": (
         "lesson",
         True,
-        {"freeze_epochs": 1, "epochs": 3, "num_steps": 12, "repeats": 1},
+        {"freeze_epochs": 1, "epochs": 2, "num_steps": 8, "repeats": 1},
     ),
     "from random weights": ("quick", False, {"lr": 0.003, "augment": "light", "seed": 5}),
 }
@@ -53,7 +53,7 @@ class Outcome:
 
 def _learner(config: Config, *, pretend: bool) -> Learner:
     # Hard to tell apart, so that accuracy is not 1 from the first epoch on.
-    return tiny_learner(config, tiny_data(spread=150), pretend=pretend)
+    return tiny_learner(config, tiny_data(18, 9, spread=150), pretend=pretend)
 
 
 def _outcome(learner: Learner, events: list[Event], run: Any) -> Outcome:
@@ -135,7 +135,7 @@ def test_stopped_again_and_again_a_run_ends_bit_identical(
 ) -> None:
     name, outcome, _ = truth
     rng = random.Random(f"again {name}")
-    counts = (rng.randint(4, 20) for _ in range(6))
+    counts = (rng.randint(4, 20) for _ in range(4))
     assert _interrupted(name, tmp_path, counts) == outcome
 
 
@@ -169,7 +169,7 @@ def test_the_best_epoch_is_kept_and_is_what_the_run_ends_with(
 
 
 def test_the_model_at_the_end_gives_the_figures_of_the_best_epoch(tmp_path: Path) -> None:
-    config = tiny_config(epochs=4, lr=0.03, optimizer="sgd", schedule="constant")
+    config = tiny_config(epochs=4, lr=0.1, optimizer="sgd", schedule="constant")
     learner = _learner(config, pretend=False)
     _, run = collect(fit(learner, tmp_path, should_stop=never))
     assert run is not None
@@ -181,13 +181,13 @@ def test_the_model_at_the_end_gives_the_figures_of_the_best_epoch(tmp_path: Path
 
 
 def test_one_batch_can_be_learnt_by_heart(tmp_path: Path) -> None:
-    config = tiny_config(epochs=40, lr=0.01, augment="none", schedule="one_cycle")
+    config = tiny_config(epochs=25, lr=0.02, augment="none", schedule="one_cycle")
     learner = tiny_learner(config, tiny_data(8, 3, spread=150))
     events, _ = collect(fit(learner, tmp_path, should_stop=never))
     losses = [event.loss for event in events if isinstance(event, Step)]
-    assert len(losses) == 40  # one batch an epoch
+    assert len(losses) == 25  # one batch an epoch
     assert losses[0] > 0.8
-    assert losses[-1] < 0.02
+    assert losses[-1] < 0.1
 
 
 def test_a_last_batch_that_is_smaller_counts_and_one_of_one_picture_does_not(
@@ -221,7 +221,7 @@ def test_a_run_that_failed_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     learner = _learner(tiny_config(preset, **settings), pretend=False)
     with pytest.raises(ConfigError):
         for event in fit(learner, tmp_path / "run", should_stop=never):
-            if isinstance(event, Step) and event.step == 6:
+            if isinstance(event, Step) and event.step == 5:
                 with torch.no_grad():
                     head_of(learner.model).linear.bias[0] = math.nan
     resumed = _interrupted(name, tmp_path / "run", iter([]))
@@ -253,7 +253,7 @@ def test_every_schedule_sets_the_rate_of_each_step(schedule: str, tmp_path: Path
     assert [event.lr for event in events if isinstance(event, Step)] == pytest.approx(expected)
 
 
-GOLDEN = [1.1617, 1.2833, 1.2296, 1.2973, 1.2006, 1.2295, 1.1345, 0.9236]
+GOLDEN = [1.2535, 1.2661, 1.2833, 1.3059, 1.3032, 0.6734]
 """torch 2.11.0 and timm 1.0.31 on x86-64; other processors round the last digits otherwise."""
 
 

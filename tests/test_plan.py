@@ -1,6 +1,7 @@
 """The phases of a run, whatever their lengths and rates are."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,13 @@ from trainer.config import CHOICES, config_for
 from trainer.errors import ConfigError
 from trainer.plan import (
     ENOUGH,
+    MAX_CPU_PIXELS,
+    MIN_STEPS,
     default_head_lr,
     default_unfrozen_lr,
     num_steps,
     plan,
+    reason_to_skip,
     sweep_phase,
 )
 
@@ -24,7 +28,7 @@ def test_quick_trains_the_head_on_cached_features_and_then_all_layers() -> None:
     assert head.lr is None  # swept
     assert (all_layers.name, all_layers.frozen, all_layers.cached) == ("all", False, False)
     assert (all_layers.epochs, all_layers.lr) == (2, 0.004)
-    assert all_layers.skip_from == ENOUGH
+    assert all_layers.optional
 
 
 def test_lesson_trains_the_head_twice_and_sweeps_before_each_part() -> None:
@@ -35,7 +39,8 @@ def test_lesson_trains_the_head_twice_and_sweeps_before_each_part() -> None:
     assert (augmented.frozen, augmented.cached) == (True, False)
     assert (all_layers.frozen, all_layers.cached) == (False, False)
     assert [p.lr for p in (head, augmented, all_layers)] == [None, None, None]
-    assert all_layers.skip_from is None  # the lesson always unfreezes
+    assert augmented.same_lr  # the head's sweep serves it too
+    assert not all_layers.optional  # the lesson always unfreezes
     assert all_layers.schedule == "sgdr"
 
 
@@ -43,7 +48,7 @@ def test_lesson_trains_the_head_twice_and_sweeps_before_each_part() -> None:
 def test_a_random_body_trains_in_one_phase(preset: str) -> None:
     (only,) = plan(config_for(preset, pretrained=False, epochs=5, lr=0.01))
     assert (only.frozen, only.cached, only.epochs, only.lr) == (False, False, 5, 0.01)
-    assert only.skip_from is None
+    assert not only.optional
 
 
 @pytest.mark.parametrize("preset", ["quick", "lesson"])
@@ -54,13 +59,37 @@ def test_unfreeze_never_leaves_the_body_alone(preset: str) -> None:
 
 
 def test_unfreeze_always_skips_nothing() -> None:
-    assert all(phase.skip_from is None for phase in plan(config_for(unfreeze="always")))
+    assert not any(phase.optional for phase in plan(config_for(unfreeze="always")))
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, ""),
+        ({"on_gpu": False, "image_size": 32}, ""),
+        ({"accuracy": ENOUGH}, "98.0%"),
+        ({"accuracy": 1.0}, "100.0%"),
+        ({"num_train": 2 * (MIN_STEPS // 4)}, "steps are too few"),
+        ({"on_gpu": False}, "minutes on this CPU"),
+    ],
+)
+def test_an_optional_phase_is_left_out_where_it_does_not_pay(
+    facts: dict[str, Any], words: str
+) -> None:
+    config = config_for(epochs=2, batch_size=2)
+    usual = {"accuracy": 0.9, "num_train": MIN_STEPS, "image_size": 640, "on_gpu": True}
+    assert 2 * MIN_STEPS * 640**2 > MAX_CPU_PIXELS > 2 * MIN_STEPS * 32**2
+    why = reason_to_skip(plan(config)[-1], config, **{**usual, **facts})
+    assert words in why
+    assert bool(words) == bool(why)
+    must = config_for(epochs=2, batch_size=2, unfreeze="always")
+    assert reason_to_skip(plan(must)[-1], must, **{**usual, **facts}) == ""
 
 
 @pytest.mark.parametrize("preset", ["quick", "lesson"])
 def test_phases_without_epochs_are_left_out(preset: str) -> None:
     (only,) = plan(config_for(preset, freeze_epochs=0, epochs=2))
-    assert (only.name, only.skip_from) == ("all", None)
+    assert (only.name, only.optional) == ("all", False)
     frozen = plan(config_for(preset, freeze_epochs=2, epochs=0))
     assert frozen
     assert all(phase.frozen for phase in frozen)

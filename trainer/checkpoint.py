@@ -22,7 +22,7 @@ from torch import Tensor
 from trainer.errors import CheckpointError
 
 KEEP = 2
-_MANIFEST = "manifest.json"
+_MANIFEST, _STATE = "manifest.json", "state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ def save_checkpoint(
     final = folder / f"ckpt-{step:08d}"
     making = folder / f".making-{final.name}-{os.getpid()}"
     try:
+        # Left by a process that died and had the same number, as in a restarted container.
+        shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         for name, values in tensors.items():
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             safetensors.torch.save_file(plain, making / f"{name}.safetensors")
-        (making / "state.json").write_text(json.dumps(state))
+        (making / _STATE).write_text(json.dumps(state))
         _write_manifest(making)
         if final.exists():
             shutil.rmtree(final)
@@ -77,12 +79,13 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     wrong: list[str] = []
     for path in _generations(folder):
         try:
-            _verify(path)
+            files = [path / name for name in _verified(path)]
             tensors = {
                 file.stem: safetensors.torch.load_file(file)
-                for file in sorted(path.glob("*.safetensors"))
+                for file in files
+                if file.suffix == ".safetensors"
             }
-            state = json.loads((path / "state.json").read_text())
+            state = json.loads((path / _STATE).read_text())
             return Checkpoint(path, tensors, state, tuple(wrong))
         except (OSError, ValueError, SafetensorError) as error:
             wrong.append(f"{path.name}: {error}")
@@ -110,17 +113,26 @@ def _write_manifest(folder: Path) -> None:
     _flush(manifest)
 
 
-def _verify(folder: Path) -> None:
+def _verified(folder: Path) -> list[str]:
+    """The names of a generation's files, each of them undamaged.
+
+    Raises:
+        ValueError: what is wrong.
+    """
     try:
         files = json.loads((folder / _MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError("its manifest is missing or damaged") from error
-    for name, facts in files.items():
+    if _STATE not in facts:
+        raise ValueError("its manifest is damaged")
+    for name, (size, digest) in facts.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != facts["bytes"]:
+        if not path.is_file() or path.stat().st_size != size:
             raise ValueError(f"{name} is missing or cut off")
-        if _sha256(path) != facts["sha256"]:
+        if _sha256(path) != digest:
             raise ValueError(f"{name} is damaged")
+    return sorted(facts)
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from trainer.config import Config
+from trainer.data.report import Check
 from trainer.errors import ConfigError, UserError
 from trainer.events import (
     Checked,
@@ -174,7 +175,7 @@ def _more_words(event: Event) -> Iterator[str]:
             best = ", ".join(f"{name} {prob:.1%}" for name, prob in event.probs)
             yield f"{event.image}: {event.error or best}"
         case Checked():
-            yield from (f"{finding['text']}" for finding in event.summary["findings"])
+            yield from (finding.text for finding in Check.from_dict(dict(event.summary)).findings)
         case Planned():
             yield f"{event.total_steps} steps: {'; '.join(event.phases)}"
             yield event.command

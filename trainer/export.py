@@ -6,17 +6,23 @@ preprocessing of the training. Loads with `timm.create_model("local-dir:…", pr
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from timm.models import save_for_hf
-from torch import nn
 
 from trainer.errors import ModelError
-from trainer.model import check_architecture, classifier_of, head_of
+from trainer.model import (
+    TimmModel,
+    channels_last,
+    check_architecture,
+    classifier_of,
+    create,
+    head_of,
+)
 from trainer.transforms import Preprocess, preprocess_for
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -26,14 +32,14 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 class LoadedModel:
     """An exported model, ready to look at pictures, in float32 and evaluation mode."""
 
-    model: nn.Module
+    model: TimmModel
     preprocess: Preprocess
     class_names: tuple[str, ...]
     model_name: str
 
 
 def export_model(
-    model: nn.Module,
+    model: TimmModel,
     model_name: str,
     class_names: tuple[str, ...],
     preprocess: Preprocess,
@@ -43,7 +49,7 @@ def export_model(
 
     The folder is written beside and renamed, so a folder that exists is complete.
     """
-    exported = timm.create_model(model_name, pretrained=False, num_classes=len(class_names))
+    exported = create(model_name, num_classes=len(class_names))
     name, layer = classifier_of(exported)
     prefix = next(key for key, module in model.named_modules() if module is head_of(model))
     state = {
@@ -65,6 +71,8 @@ def export_model(
         data_config=preprocess.to_timm(),
     )
     _mend_config(making / CONFIG)
+    (making / WEIGHTS).chmod(0o644)  # safetensors makes it unreadable for others
+    shutil.rmtree(folder, ignore_errors=True)  # a resumed run that had ended
     making.replace(folder)
     return folder
 
@@ -84,7 +92,7 @@ def load_model(folder: Path) -> LoadedModel:
     try:
         model_name = str(json.loads((folder / CONFIG).read_text())["architecture"])
         check_architecture(model_name)
-        model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+        model = create(f"local-dir:{folder}", pretrained=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ModelError):
             raise
@@ -92,11 +100,11 @@ def load_model(folder: Path) -> LoadedModel:
     if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
         raise ModelError(f"The weights in {folder.name} hold numbers that are not finite.")
     names = _class_names(model)
-    model = model.to(memory_format=torch.channels_last)
+    model = channels_last(model.eval())
     return LoadedModel(model, preprocess_for(model.pretrained_cfg), names, model_name)
 
 
-def _class_names(model: nn.Module) -> tuple[str, ...]:
+def _class_names(model: TimmModel) -> tuple[str, ...]:
     """The names in the order of the logits; numbers where the model brings no names."""
     names = model.pretrained_cfg.get("label_names") or ()
     if isinstance(names, dict):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.augment import mirrored
 from trainer.events import Progress
-from trainer.model import body_features
+from trainer.model import TimmModel, body_features
 from trainer.runtime import Runtime
 from trainer.transforms import Preprocess, to_batch
 
@@ -31,7 +31,7 @@ class Features:
 
 
 def compute_features(
-    model: nn.Module,
+    model: TimmModel,
     images: np.ndarray,
     preprocess: Preprocess,
     runtime: Runtime,

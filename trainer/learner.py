@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.augment import Augmentation, augment, choose_augmentation
 from trainer.config import Config
@@ -16,7 +16,7 @@ from trainer.data import Data, Split
 from trainer.data.decoded import decode_split, open_decoded
 from trainer.events import Event, Note, Progress, Started
 from trainer.features import Features, compute_features
-from trainer.model import body_features, build_model, head_of, parameter_groups
+from trainer.model import TimmModel, body_features, build_model, head_of, parameter_groups
 from trainer.plan import Phase
 from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess, preprocess_for, to_batch
@@ -26,7 +26,7 @@ from trainer.transforms import Preprocess, preprocess_for, to_batch
 class Learner:
     config: Config
     data: Data
-    model: nn.Module
+    model: TimmModel
     preprocess: Preprocess
     runtime: Runtime
     augmentation: Augmentation
@@ -163,7 +163,7 @@ def _cached_batch(learner: Learner, indices: np.ndarray, rng: torch.Generator) -
     return train[views.to(train.device), torch.from_numpy(indices).to(train.device)]
 
 
-def _choose_preprocess(model: nn.Module, config: Config, data: Data) -> tuple[Preprocess, str]:
+def _choose_preprocess(model: TimmModel, config: Config, data: Data) -> tuple[Preprocess, str]:
     """The model's own preprocessing, at a smaller size where the pictures are tiny."""
     own = preprocess_for(model.pretrained_cfg)
     if config.image_size:

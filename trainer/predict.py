@@ -1,7 +1,7 @@
 """Predict: the most probable classes of single pictures, by the same path as evaluation."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def predict(
     runtime: Runtime,
     *,
     top: int = 5,
-) -> Iterator[Predicted]:
+) -> Generator[Predicted, None, None]:
     """The `top` classes of each picture, in order; a picture that cannot be used says why.
 
     Args:

@@ -7,12 +7,13 @@ config), applied once and kept as uint8; scaling to the model's mean and std hap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import timm.data
 import torch
 from PIL import Image
+from timm.data.config import resolve_data_config
+from timm.data.transforms_factory import create_transform
 from torch import Tensor
 
 
@@ -52,13 +53,14 @@ def _evaluation_transform(preprocess: Preprocess) -> Callable[[Image.Image], Ten
     """timm's transform up to the uint8 tensor `[3, S, S]`."""
     # `use_prefetcher` leaves out the scaling; the mean colours the borders of crop mode `border`.
     values = preprocess.to_timm()
-    return timm.data.create_transform(is_training=False, use_prefetcher=True, **values)
+    transform = create_transform(is_training=False, use_prefetcher=True, **values)
+    return cast(Callable[[Image.Image], Tensor], transform)
 
 
 def preprocess_for(pretrained_cfg: Mapping[str, Any], image_size: int | None = None) -> Preprocess:
     """A model's own preprocessing, optionally at another image size."""
     args = {"input_size": (3, image_size, image_size)} if image_size else {}
-    config = timm.data.resolve_data_config(args, pretrained_cfg=dict(pretrained_cfg))
+    config = resolve_data_config(args, pretrained_cfg=dict(pretrained_cfg))
     return Preprocess(
         image_size=int(config["input_size"][-1]),
         crop_pct=float(config["crop_pct"]),

@@ -1,9 +1,9 @@
 """`Page`: the whole app as one `gr.Blocks`; builds every part, then wires them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from ui.context import Context
 from ui.data_panel import DataPanel, build_data_panel
@@ -25,7 +25,7 @@ class Page:
     predict: PredictTab
 
     @property
-    def settings(self) -> dict[str, Component]:
+    def settings(self) -> dict[str, Any]:
         """Every control of a run by its `Config` field, and where preset and model come from."""
         return {
             **self.sweep.settings,

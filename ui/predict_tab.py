@@ -40,8 +40,9 @@ def build_predict_tab() -> PredictTab:
             examples = gr.Gallery(
                 [],
                 label="Validation pictures to try",
+                show_label=False,
                 columns=6,
-                height=130,
+                height=190,
                 allow_preview=False,
                 object_fit="cover",
                 visible=False,

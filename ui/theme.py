@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base, Color, Soft
 
-_TEAL = gr.themes.Color(
+_TEAL = Color(
     name="teal_lab",
     c50="#effaf7",
     c100="#d6f2ec",
@@ -20,9 +20,9 @@ _TEAL = gr.themes.Color(
 )
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """Teal accent, system fonts (nothing is fetched), contrast of at least 4.5:1."""
-    return gr.themes.Soft(
+    return Soft(
         primary_hue=_TEAL,
         secondary_hue=_TEAL,
         neutral_hue="slate",

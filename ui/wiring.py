@@ -147,8 +147,9 @@ def _wire_model(page: Page, context: Context) -> None:
         visit = visit_from(value)
         is_other = model == OTHER
         names = context.runner.model_names() if is_other and not other else None
-        menu = gr.Dropdown(visible=is_other, **({"choices": names} if names else {}))
-        updates: dict[Any, Any] = {data.other_model: menu}
+        updates: dict[Any, Any] = {data.other_model: gr.Dropdown(visible=is_other)}
+        if names:
+            updates[data.other_model] = gr.Dropdown(visible=is_other, choices=[*names])
         try:
             name = actions.chosen_model({"model": model, "other_model": other})
         except ModelError:

@@ -188,6 +188,8 @@ def _log(folder: Path) -> None:
 
 def _title(job: Job) -> str:
     """What a person calls the run: its data, or its model and pictures."""
+    if job.repo_id:
+        return job.repo_id
     if not job.dataset:
         return Path(job.model).name
     name = job.dataset.removeprefix("hf://datasets/")

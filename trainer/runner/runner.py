@@ -34,7 +34,6 @@ LANE_OF = {
     "predict": QUICK,
     "evaluate": QUICK,
     "export": QUICK,
-    "push": QUICK,
 }
 
 

@@ -29,10 +29,14 @@ def main(niceness: int, names_path: Path) -> None:
     while (folder := folders.get()) is not None:
         run = read_folder(folder)
         if run is not None and run.status == "queued":
-            for _ in record(run, lambda: closing.is_set() or stop_requested(folder)):
+            for _ in record(run, partial(_should_stop, closing, folder)):
                 pass
         if not closing.is_set():
             _answer(answers, f"ended {folder.name}")
+
+
+def _should_stop(closing: threading.Event, folder: Path) -> bool:
+    return closing.is_set() or stop_requested(folder)
 
 
 def _read(folders: "queue.SimpleQueue[Path | None]", closing: threading.Event) -> None:
