@@ -124,7 +124,8 @@ def test_stopped_once_anywhere_a_run_ends_bit_identical(
         after = type(events[index + 1]).__name__ if isinstance(event, Step) else ""
         places.setdefault((phase, type(event).__name__, after), []).append(index + 1)
     assert len(places) >= 5
-    for number, (place, indices) in enumerate(places.items()):
+    chosen = rng.sample(list(places.items()), min(8, len(places)))
+    for number, (place, indices) in enumerate(chosen):
         folder = tmp_path / str(number)
         count = rng.choice(indices)
         assert _interrupted(name, folder, iter([count])) == outcome, (place, count)

@@ -24,6 +24,7 @@ from trainer.model import (
     build_model,
     check_architecture,
     classifier_of,
+    create,
     embedded_weights,
     head_of,
     make_optimizer,
@@ -253,7 +254,7 @@ def test_a_model_whose_classifier_is_a_convolution_works_and_can_be_exported(
     tmp_path: Path,
 ) -> None:
     config = tiny_config(model_name="resnetv2_18", image_size=64)
-    assert isinstance(classifier_of(timm.create_model("resnetv2_18"))[1], nn.Conv2d)
+    assert isinstance(classifier_of(create("resnetv2_18"))[1], nn.Conv2d)
     model = build_model(config, 3).eval()
     head_of(model).standardize(torch.randn(16, 512) * 3 + 1)
     preprocess = preprocess_for(_cfg(config.model_name), 64)

@@ -7,6 +7,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,10 @@ from trainer.events import (
 from trainer.jobs import Job, job_from_dict
 from trainer.runner.folder import create_run, new_run_id, read_folder, record
 
+KEPT = ("sweep", "train")
+"""Commands whose run folder stays; the others answer on the terminal alone."""
+MENDABLE = ("MemoryError", "PictureError", *(kind.__name__ for kind in UserError.__subclasses__()))
+"""Errors that end with exit code 2: the person can do something about them."""
 EXIT_DONE, EXIT_UNEXPECTED, EXIT_MENDABLE, EXIT_STOPPED = 0, 1, 2, 3
 
 
@@ -49,24 +54,32 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
         UserError: the command line asks for something impossible.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    printer = JsonPrinter() if arguments.json else WordPrinter()
     job = _job(arguments, config)
-    folder = _folder(arguments, job)
+    if job.kind in KEPT and not job.dry_run:
+        return _run(job, _folder(arguments, job), as_json=arguments.json)
+    with tempfile.TemporaryDirectory(prefix="lrlab-") as scratch:
+        return _run(job, Path(scratch) / job.kind, as_json=arguments.json)
+
+
+def _run(job: Job, folder: Path, *, as_json: bool) -> int:
+    """Carry out a job in its run folder and print what happens."""
+    printer = JsonPrinter() if as_json else WordPrinter()
     if job.resume:
         old = read_folder(folder)
         if old is not None:
-            job = _resumed(job, job_from_dict(old.job))
+            _check_resumable(job, job_from_dict(old.job))
     run = create_run(folder.parent, job, owner="cli", run_id=folder.name)
     code = EXIT_DONE
     with _Interrupts() as interrupts:
         for event in record(run, should_stop=interrupts.asked):
             printer.show(event, folder)
             if isinstance(event, Failed):
-                mendable = event.error.endswith("Error") and event.error in _MENDABLE
-                code = EXIT_MENDABLE if mendable else EXIT_UNEXPECTED
+                code = EXIT_MENDABLE if event.error in MENDABLE else EXIT_UNEXPECTED
             elif isinstance(event, Stopped):
                 code = EXIT_STOPPED
     printer.close()
+    if code == EXIT_UNEXPECTED:
+        sys.stderr.write((folder / "error.log").read_text(encoding="utf-8"))
     return code
 
 
@@ -75,9 +88,6 @@ def failed(error: UserError, *, as_json: bool) -> int:
     printer = JsonPrinter() if as_json else WordPrinter()
     printer.show(Failed(error=type(error).__name__, message=str(error)), Path())
     return EXIT_MENDABLE
-
-
-_MENDABLE = ("MemoryError", *(kind.__name__ for kind in UserError.__subclasses__()))
 
 
 class JsonPrinter:
@@ -256,15 +266,14 @@ def _folder(arguments: argparse.Namespace, job: Job) -> Path:
             raise ConfigError("--resume needs --output-dir: the run folder to go on in.")
         return Path("runs").resolve() / new_run_id()
     folder = given.expanduser().resolve()
-    if not job.resume and not job.dry_run and (folder / "run.json").exists():
+    if not job.resume and (folder / "run.json").exists():
         raise ConfigError(
             f"{given} holds a run already. Choose another --output-dir, or add --resume."
         )
     return folder
 
 
-def _resumed(job: Job, old: Job) -> Job:
-    """The job to go on with; its settings come from the checkpoint."""
-    if job.kind == "train" and old.kind == "train" and old.dataset != job.dataset:
+def _check_resumable(job: Job, old: Job) -> None:
+    """The settings come from the checkpoint, but the pictures must be the same."""
+    if old.kind == "train" and old.dataset != job.dataset:
         raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
-    return job

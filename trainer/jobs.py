@@ -86,8 +86,16 @@ def execute(
     try:
         yield from work(job, folder, should_stop)
     except StopRequested:
-        message = "Stopped before training began; nothing was lost."
-        yield Stopped(step=0, total_steps=0, message=message)
+        yield _stopped(folder)
+
+
+def _stopped(folder: Path) -> Stopped:
+    """A stop outside the training's steps: before them, or while the model is measured."""
+    checkpoint = max((path.name for path in folder.glob("ckpt-*")), default="")
+    message = "Stopped before training began; nothing was lost."
+    if checkpoint:
+        message = "Stopped; it can go on from its last checkpoint."
+    return Stopped(step=0, total_steps=0, checkpoint=checkpoint, message=message)
 
 
 def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -138,7 +146,8 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         samples(data, per_class=1, total=12, split="valid"), folder / "examples", whole=True
     )
     loaded = yield from _exported(learner, folder)
-    result = yield from stoppable(_evaluation(loaded, data, "valid", folder), should_stop)
+    measured = replace(job, split="valid")
+    result = yield from stoppable(_evaluation(loaded, data, measured, folder), should_stop)
     yield Done(
         valid_accuracy=result.accuracy,
         valid_loss=result.loss,
@@ -157,7 +166,7 @@ def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
 
     loaded = load_model(model_folder(job.model))
     data = yield from stoppable(_usable_data(job), should_stop)
-    yield from stoppable(_evaluation(loaded, data, job.split, folder), should_stop)
+    yield from stoppable(_evaluation(loaded, data, job, folder), should_stop)
 
 
 def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -166,8 +175,10 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
 
     del folder
     loaded = load_model(model_folder(job.model))
+    runtime = _exact(job.config)
+    loaded.model.to(runtime.device)
     images = [(name, read_file(Path(name))) for name in job.images]
-    yield from stoppable(predict(loaded, images, _exact(job.config), top=job.top), should_stop)
+    yield from stoppable(predict(loaded, images, runtime, top=job.top), should_stop)
 
 
 def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -232,16 +243,16 @@ def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "Loade
 
 
 def _evaluation(
-    loaded: "LoadedModel", data: "Data", split: str, folder: Path
+    loaded: "LoadedModel", data: "Data", job: Job, folder: Path
 ) -> Generator[Event, None, Evaluated]:
     """Evaluate in float32; thumbnails of the worst mistakes go to the run folder's `worst`."""
     from trainer.data.sheet import write_sheet
     from trainer.evaluate import evaluate
 
-    runtime = _exact(Config())
+    runtime = _exact(job.config)
     loaded.model.to(runtime.device)
-    result = yield from evaluate(loaded, data, split, runtime)
-    pictures = {p.name: p for part in data.splits if part.name == split for p in part.pictures}
+    result = yield from evaluate(loaded, data, job.split, runtime)
+    pictures = {p.name: p for part in data.splits if part.name == job.split for p in part.pictures}
     wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
     write_sheet(wrong, folder / "worst")
     return result

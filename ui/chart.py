@@ -121,6 +121,13 @@ class LiveChart(gr.HTML):
             "yFormat": y_format,
             "y2Format": y2_format,
         }
+        # gradio reads every parameter back from the component; one that is missing and whose name
+        # stands in the script would be taken for a custom event, which cannot be copied.
+        self.x_title, self.y_title, self.y2_title = x_title, y_title, y2_title
+        self.empty_title, self.empty_text = empty_title, empty_text
+        self.x_format, self.y_format, self.y2_format = x_format, y_format, y2_format
+        self.log_x, self.pickable, self.legend_lines = log_x, pickable, legend_lines
+        self.height = height
         css = json.dumps((_ASSETS / "chart.css").read_text(encoding="utf-8"))
         # Inside the script: gradio drops a component's own props where an event updates the page
         # before the tab with the chart is first opened.

@@ -139,7 +139,6 @@ def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[
         The events, after each one is in the journal; the last one says how it ended.
     """
     folder = Path(run.folder)
-    (folder / "stop").unlink(missing_ok=True)
     run = write_run(replace(run, status="running", pid=os.getpid()))
     status = "done"
     for event in _guarded(run, folder, should_stop or (lambda: stop_requested(folder))):

@@ -100,6 +100,7 @@ class Lane:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._thread.join(seconds)  # it marks a run that had to be killed
 
     def _serve(self) -> None:
         while True:
@@ -108,6 +109,10 @@ class Lane:
                 return
             died_at = self._feed(process)
             process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):  # what was not sent any more
+                    assert pipe is not None
+                    pipe.close()
             if died_at is not None:
                 self._report_death(died_at, process.returncode)
             with self._changed:
@@ -143,7 +148,7 @@ class Lane:
             if self._ready and folder is None:
                 return None
             if folder is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):  # it died, or the lane was closed
                     process.stdin.write(f"{folder}\n")
                     process.stdin.flush()
                 sent = True

@@ -1,0 +1,396 @@
+"""The command line is a contract: last lines, exit codes, and what is printed where."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pictures import png
+from tiny import stop_after, tiny_config, tiny_data
+from trainer.__main__ import main
+from trainer.data import load_data
+from trainer.events import Done, Event, Planned, Progress, Stopped
+from trainer.jobs import Job, execute
+from trainer.runner.folder import create_run, record
+
+ROOT = Path(__file__).parents[1]
+TINY = [
+    *("--model-name", "test_resnet", "--no-pretrained", "--image-size", "32"),
+    *("--batch-size", "64", "--device", "cpu", "--precision", "fp32"),
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.events[-1]
+
+
+def _run(*words: str) -> Answer:
+    """One command in this process: most of a new one's time is importing PyTorch and timm."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return Answer(code, out.getvalue(), err.getvalue())
+
+
+def _start(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New runs go under runs/ of the working directory."""
+    with contextlib.chdir(tmp_path_factory.mktemp("cli")):
+        yield Path.cwd()
+
+
+@pytest.fixture(scope="module")
+def folder(workplace: Path) -> Path:
+    """Class folders with the tiny pictures."""
+    data = tiny_data(26, 9)
+    for split, name in ((data.train, "train"), (data.valid, "valid")):
+        for index, picture in enumerate(split.pictures):
+            path = workplace / "pictures" / name / data.class_names[picture.label] / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture.read())
+    return workplace / "pictures"
+
+
+@pytest.fixture(scope="module")
+def trained(workplace: Path) -> Answer:
+    """Two quick epochs on the digits, in the run folder `digits-run`."""
+    words = ["--epochs", "2", "--lr", "0.005", "--output-dir", "digits-run"]
+    return _run("train", "digits", "--json", *TINY, *words)
+
+
+def test_train_says_what_it_reached_and_where_the_model_is(
+    trained: Answer, workplace: Path
+) -> None:
+    assert (trained.code, trained.err) == (0, "")
+    done = trained.last
+    assert done["event"] == "done"
+    assert done.keys() >= {
+        *("valid_accuracy", "valid_loss", "num_valid", "num_train"),
+        *("lr", "model_dir", "seconds"),
+    }
+    assert done["num_train"] + done["num_valid"] == 1797
+    assert done["valid_accuracy"] == done["num_correct"] / done["num_valid"]
+    assert done["valid_accuracy"] > 0.5
+    assert done["lr"] == 0.005
+    assert Path(done["model_dir"]) == workplace / "digits-run" / "model"
+    names = {path.name for path in Path(done["model_dir"]).iterdir()}
+    assert names >= {"model.safetensors", "config.json", "README.md"}
+    kinds = [event["event"] for event in trained.events]
+    assert kinds.index("started") < kinds.index("phase") < kinds.index("step")
+    epochs = [event for event in trained.events if event["event"] == "epoch"]
+    assert max(event["valid_accuracy"] for event in epochs) == pytest.approx(
+        done["valid_accuracy"], abs=0.006
+    )
+
+
+def test_the_journal_of_a_run_is_what_was_printed(trained: Answer, workplace: Path) -> None:
+    assert (workplace / "digits-run" / "events.jsonl").read_text() == trained.out
+    assert json.loads((workplace / "digits-run" / "run.json").read_text())["status"] == "done"
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained: Answer) -> Answer:
+    assert trained.code == 0
+    return _run("evaluate", "digits-run", "digits", "--json", "--device", "cpu")
+
+
+def test_evaluate_gives_the_same_figures_as_the_training(
+    trained: Answer, evaluated: Answer
+) -> None:
+    assert (evaluated.code, evaluated.err) == (0, "")
+    found = evaluated.last
+    assert found["event"] == "evaluated"
+    assert found["accuracy"] == trained.last["valid_accuracy"]
+    assert found["loss"] == trained.last["valid_loss"]
+    assert found["num_images"] == trained.last["num_valid"]
+    assert found["class_names"] == list("0123456789")
+    confusion = found["confusion"]
+    assert sum(map(sum, confusion)) == found["num_images"]
+    correct = sum(confusion[i][i] for i in range(10))
+    assert correct / found["num_images"] == found["accuracy"]
+
+
+def test_predict_on_the_validation_pictures_agrees_with_evaluate_exactly(
+    evaluated: Answer, workplace: Path
+) -> None:
+    pictures = load_data("digits").valid.pictures
+    paths = [workplace / f"{index:03d}.png" for index in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        path.write_bytes(picture.read())
+    words = [str(path) for path in paths]
+    answer = _run("predict", "digits-run", *words, "--top", "10", "--json", "--device", "cpu")
+    assert answer.code == 0
+    predicted = [event for event in answer.events if event["event"] == "prediction"]
+    assert len(predicted) == len(answer.events) == len(pictures)
+    assert [event["image"] for event in predicted] == words
+    confusion = [[0] * 10 for _ in range(10)]
+    for event, picture in zip(predicted, pictures, strict=True):
+        probs = [prob for _, prob in event["probs"]]
+        assert probs == sorted(probs, reverse=True)
+        assert sum(probs) == pytest.approx(1, abs=1e-5)
+        confusion[picture.label][int(event["probs"][0][0])] += 1
+    assert confusion == evaluated.last["confusion"]
+
+
+def test_sweep_ends_with_rates_losses_and_every_rule(folder: Path) -> None:
+    words = ["--lr-min", "1e-5", "--lr-max", "1e-1", "--num-steps", "12", "--batch-size", "8"]
+    answer = _run("sweep", str(folder), "--json", *TINY, *words)
+    assert (answer.code, answer.err) == (0, "")
+    swept = answer.last
+    assert swept["event"] == "swept"
+    assert len(swept["lrs"]) == len(swept["losses"]) <= 13
+    assert swept["suggestions"].keys() == {
+        *("valley", "slide", "minimum", "steep", "torch_lr_finder", "ignite")
+    }
+    assert swept["suggested_lr"] is None or swept["suggested_lr"] > 0
+    assert len(swept["reason"]) > 20
+    steps = [event for event in answer.events if event["event"] == "sweep_step"]
+    assert [event["lr"] for event in steps] == swept["lrs"]
+
+
+def test_check_ends_with_what_it_found(folder: Path) -> None:
+    answer = _run("check", str(folder), "--json")
+    assert (answer.code, answer.last["event"]) == (0, "checked")
+    assert "findings" in answer.last["summary"]
+
+
+def test_export_ends_with_the_path(trained: Answer) -> None:
+    assert trained.code == 0
+    answer = _run("export", "digits-run", "--format", "onnx", "--json")
+    assert (answer.code, answer.last["event"]) == (0, "exported")
+    assert Path(answer.last["path"]).stat().st_size > 100_000
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(workplace: Path) -> None:
+    before = sorted(workplace.iterdir())
+    for where in ([], ["--output-dir", "elsewhere"]):
+        words = ["--epochs", "3", "--seed", "5", *where, "--dry-run", "--json"]
+        answer = _run("train", "digits", *TINY, *words)
+        assert (answer.code, answer.last["event"]) == (0, "planned")
+        assert answer.last["total_steps"] == 3 * 23
+        assert "--seed 5" in answer.last["command"]
+        assert len(answer.last["phases"]) == 1
+        assert "step" not in {event["event"] for event in answer.events}
+        assert sorted(workplace.iterdir()) == before
+
+
+def test_a_dry_run_leaves_a_run_that_is_there_alone(trained: Answer, workplace: Path) -> None:
+    assert trained.code == 0
+    run = workplace / "digits-run"
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert _run("train", "digits", "--dry-run", "--output-dir", "digits-run").code == 0
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+FAILURES = [
+    (["train", "not a dataset"], "DatasetError", "is not a dataset"),
+    (["train", "/nowhere"], "DatasetError", "does not exist"),
+    (["sweep", "digits", "--model-name", "resnet1"], "ModelError", "Did you mean resnet18"),
+    (["train", "digits", "--model-name", "test_vit", "--no-pretrained"], "ModelError", "CNN"),
+    (["train", "digits", "--epochs", "-1"], "ConfigError", "epochs is -1"),
+    (["train", "digits", "--lr", "nan"], "ConfigError", "lr is nan"),
+    (["train", "digits", "--resume"], "ConfigError", "--resume needs --output-dir"),
+    (
+        ["train", "digits", "--resume", "--output-dir", "none"],
+        "ConfigError",
+        "no training to go on with",
+    ),
+    (["train", "digits", "--output-dir", "digits-run"], "ConfigError", "holds a run already"),
+    (["evaluate", "pictures", "digits"], "ModelError", "no finished model"),
+    (["evaluate", "digits-run", "digits", "--split", "test"], "DatasetError", "no test split"),
+    (["evaluate", "digits-run", "pictures"], "DatasetError", "does not know blue, green, red"),
+    (["predict", "digits-run", "a.png", "--top", "0"], "ConfigError", "--top must be"),
+    (["predict", "not/there/at/all", "a.png"], "UserError", ""),
+    (["export", "pictures"], "ModelError", "no finished model"),
+    (["push", "pictures", "owner/name"], "ModelError", "no finished model"),
+]
+
+
+@pytest.mark.parametrize(("words", "error", "message"), FAILURES, ids=lambda v: str(v)[:40])
+def test_what_the_user_can_fix_ends_with_exit_code_2_and_a_message(
+    trained: Answer, folder: Path, words: list[str], error: str, message: str
+) -> None:
+    assert trained.code == 0
+    assert folder.is_dir()
+    answer = _run(*words, "--json")
+    assert answer.code == 2
+    failed = answer.last
+    assert failed["event"] == "failed"
+    assert error in (failed["error"], "UserError")
+    assert message in failed["message"]
+    assert len(failed["message"]) > 20
+    assert "Traceback" not in answer.out + answer.err
+
+
+def test_in_words_an_error_goes_to_standard_error_alone(trained: Answer) -> None:
+    assert trained.code == 0
+    answer = _run("train", "not a dataset")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("DatasetError: ")
+    assert answer.err.count("\n") == 1
+
+
+def test_a_picture_that_cannot_be_read_is_answered_and_the_others_too(trained: Answer) -> None:
+    assert trained.code == 0
+    Path("good.png").write_bytes(png("red", (8, 8)))
+    Path("bad.png").write_bytes(b"not a picture")
+    answer = _run("predict", "digits-run", "bad.png", "none.png", "good.png", "--json")
+    assert answer.code == 0
+    bad, none, good = answer.events
+    assert bad["error"]
+    assert bad["probs"] == []
+    assert none["error"] == "cannot be read"
+    assert len(good["probs"]) == 5
+    assert good["error"] == ""
+
+
+def test_help_answers_in_under_a_second(workplace: Path) -> None:
+    seconds = []
+    for words in (["--help"], ["train", "--help"]):
+        for _ in range(2):  # the better of two, so that another process does not decide
+            began = time.perf_counter()
+            process = _start(*words, cwd=workplace)
+            out, err = process.communicate(timeout=30)
+            seconds.append(time.perf_counter() - began)
+            assert (process.returncode, err) == (0, "")
+            assert "usage: python -m trainer" in out
+    assert min(seconds[:2]) < 1
+    assert min(seconds[2:]) < 1
+
+
+def test_in_a_pipe_only_sentences_are_printed(trained: Answer, workplace: Path) -> None:
+    assert trained.code == 0
+    (workplace / "digit.png").write_bytes(load_data("digits").valid.pictures[0].read())
+    process = _start("predict", "digits-run", "digit.png", "--top", "2", cwd=workplace)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert out.count("\n") == 1
+    assert out.startswith("digit.png: ")
+    assert out.count("%") == 2
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_resume_finishes(workplace: Path) -> None:
+    words = ["train", "digits", *TINY, "--epochs", "3", "--lr", "0.005", "--json"]
+    words += ["--output-dir", "stopped-run"]
+    process = _start(*words, cwd=workplace)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(json.loads(line))
+        if lines[-1]["event"] == "step" and lines[-1]["step"] == 30:
+            process.send_signal(signal.SIGINT)
+            break
+    lines += [json.loads(line) for line in process.stdout]
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 3
+    process.stdout.close()
+    process.stderr.close()
+    assert err.strip() == "Stopping at the next step; press Ctrl-C again to end at once."
+    stopped = lines[-1]
+    assert (stopped["event"], stopped["total_steps"]) == ("stopped", 69)
+    assert 30 <= stopped["step"] < 69
+    assert (workplace / "stopped-run" / stopped["checkpoint"] / "manifest.json").is_file()
+    answer = _run(*words, "--resume")
+    assert (answer.code, answer.last["event"]) == (0, "done")
+    steps = [event["step"] for event in answer.events if event["event"] == "step"]
+    assert steps == list(range(stopped["step"] + 1, 70))
+    assert json.loads((workplace / "stopped-run" / "run.json").read_text())["status"] == "done"
+    journal = (workplace / "stopped-run" / "events.jsonl").read_text().splitlines()
+    taken = [e["step"] for e in map(json.loads, journal) if e["event"] == "step"]
+    assert taken == list(range(1, 70))
+
+
+def test_resume_on_another_dataset_is_refused(trained: Answer, folder: Path) -> None:
+    assert trained.code == 0
+    answer = _run("train", str(folder), "--resume", "--output-dir", "digits-run", "--json")
+    assert (answer.code, answer.last["error"]) == (2, "ConfigError")
+    assert "trained on digits, not on" in answer.last["message"]
+    assert json.loads(Path("digits-run/run.json").read_text())["status"] == "done"
+
+
+def _job(folder: Path, **settings: Any) -> Job:
+    config = tiny_config(epochs=1, lr=0.01, valid_fraction=0.25)
+    return Job(kind="train", config=config, dataset=str(folder), **settings)
+
+
+def _train(folder: Path, run: Path, *, resume: bool = False) -> list[Event]:
+    return list(execute(_job(folder, resume=resume), run))
+
+
+def test_a_run_stopped_while_its_model_is_measured_finishes_when_resumed(
+    folder: Path, tmp_path: Path
+) -> None:
+    events = _train(folder, tmp_path / "whole")
+    assert isinstance(events[-1], Done)
+    run = tmp_path / "run"
+    seen = 0
+    generator = execute(_job(folder), run, should_stop=lambda: seen > 0)
+    found = []
+    for event in generator:
+        found.append(event)
+        seen += isinstance(event, Progress) and event.text.startswith("Looking at the valid")
+    assert isinstance(found[-1], Stopped)
+    assert "before training" not in found[-1].message
+    assert (run / "model" / "model.safetensors").is_file()
+    again = _train(folder, run, resume=True)
+    assert isinstance(again[-1], Done)
+    assert again[-1].valid_accuracy == events[-1].valid_accuracy
+    assert again[-1].valid_loss == events[-1].valid_loss
+
+
+def test_a_run_stopped_before_its_first_checkpoint_can_be_taken_up_with_resume(
+    folder: Path, workplace: Path
+) -> None:
+    run = workplace / "early"
+    words = ["train", str(folder), *TINY, "--epochs", "1", "--lr", "0.01", "--json"]
+    words += ["--batch-size", "8", "--output-dir", "early"]
+    stopped = create_run(workplace, _job(folder), owner="cli", run_id="early")
+    events = list(record(stopped, should_stop=stop_after(1)))
+    assert isinstance(events[-1], Stopped)
+    assert not list(run.glob("ckpt-*"))
+    answer = _run(*words, "--resume")
+    assert (answer.code, answer.last["event"]) == (0, "done")
+
+
+def test_a_plan_names_a_command_that_means_the_same(folder: Path, tmp_path: Path) -> None:
+    (planned,) = (
+        event
+        for event in execute(_job(folder, dry_run=True), tmp_path)
+        if isinstance(event, Planned)
+    )
+    assert planned.num_train == 26
+    assert planned.num_valid == 9
+    assert planned.command.startswith(f"python -m trainer train {folder} ")
