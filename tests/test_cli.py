@@ -195,7 +195,7 @@ def test_export_ends_with_the_path(trained: Answer) -> None:
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(workplace: Path) -> None:
     before = sorted(workplace.iterdir())
-    for where in ([], ["--output-dir", "elsewhere"]):
+    for where in ([], ["--output-dir", "elsewhere"], ["--resume"]):
         words = ["--epochs", "3", "--seed", "5", *where, "--dry-run", "--json"]
         answer = _run("train", "digits", *TINY, *words)
         assert (answer.code, answer.last["event"]) == (0, "planned")

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -65,9 +66,7 @@ def _run(job: Job, folder: Path, *, as_json: bool) -> int:
     """Carry out a job in its run folder and print what happens."""
     printer = JsonPrinter() if as_json else WordPrinter()
     if job.resume:
-        old = read_folder(folder)
-        if old is not None:
-            _check_resumable(job, job_from_dict(old.job))
+        job = _resumed(job, folder)
     run = create_run(folder.parent, job, owner="cli", run_id=folder.name)
     code = EXIT_DONE
     with _Interrupts() as interrupts:
@@ -273,7 +272,15 @@ def _folder(arguments: argparse.Namespace, job: Job) -> Path:
     return folder
 
 
-def _check_resumable(job: Job, old: Job) -> None:
-    """The settings come from the checkpoint, but the pictures must be the same."""
-    if old.kind == "train" and old.dataset != job.dataset:
+def _resumed(job: Job, folder: Path) -> Job:
+    """The job to go on with, under its old settings; from the start where it has no checkpoint."""
+    has_checkpoint = any(folder.glob("ckpt-*"))
+    run = read_folder(folder)
+    if job.dry_run or (run is None and has_checkpoint):
+        return replace(job, resume=has_checkpoint)
+    if run is None or run.kind != "train":
+        raise ConfigError(f"{folder.name} holds no training to go on with; leave out --resume.")
+    old = job_from_dict(run.job)
+    if old.dataset != job.dataset:
         raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
+    return replace(job, config=old.config, resume=has_checkpoint)

@@ -49,7 +49,8 @@ def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> 
         if changed:
             updates |= _changes(page, context, visit, run, fold)
     updates |= _bar(page, context, current)
-    updates[page.frame.timer] = gr.Timer(active=bool(current))
+    warming_up = not context.runner.device()  # the badge says so, and is to be corrected
+    updates[page.frame.timer] = gr.Timer(active=bool(current) or warming_up)
     if menus_changed:
         updates |= menus(page, context, visit)
     return updates

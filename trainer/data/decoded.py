@@ -17,7 +17,7 @@ from PIL import Image
 
 from trainer.data.cache import cache_root
 from trainer.data.dataset import Split
-from trainer.data.picture import decode
+from trainer.data.picture import DECODER_VERSION, decode
 
 VERSION = 1
 """Raised when decoding or the preprocessing changes what is stored."""
@@ -34,7 +34,7 @@ class View(Protocol):
 
 def decoded_path(split: Split, view: View) -> Path:
     """Where the split's decoded pictures are kept for this preprocessing."""
-    key = hashlib.sha256(f"{VERSION}|{view!r}".encode())
+    key = hashlib.sha256(f"{VERSION}|{DECODER_VERSION}|{view!r}".encode())
     for picture in split.pictures:
         key.update(f"|{picture.name}|{picture.stamp}".encode())
     return cache_root() / "decoded" / f"{key.hexdigest()[:32]}.npy"
