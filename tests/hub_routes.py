@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+
 from hub_repos import LFS_SUFFIXES, Repo, blob_id, info, listing, matches
 
 

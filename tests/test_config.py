@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.__main__ import _config, parser
+from trainer.__main__ import _config, main, parser
 from trainer.config import (
     CHOICES,
     PRESETS,
@@ -213,7 +213,8 @@ def test_every_setting_is_an_option_of_sweep_train_and_check() -> None:
 def test_a_wrong_command_line_ends_with_exit_code_2(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        PARSER.parse_args(words)
-    assert stopped.value.code == 2
-    assert "usage: python -m trainer" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "--help" in capsys.readouterr().err
+    assert main([*words, "--json"]) == 2
+    last = json.loads(capsys.readouterr().out)
+    assert (last["event"], last["error"]) == ("failed", "ConfigError")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator, unused_endpoint
 from hub_tables import IMAGE, cells, class_label, parquet, parquet_of, png, two_classes

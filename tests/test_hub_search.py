@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator
 

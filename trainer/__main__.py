@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 from trainer.config import CHOICES, Config, config_for
-from trainer.errors import UserError
+from trainer.errors import ConfigError, UserError
 
 AUTO = ("lr", "unfrozen_lr")
 """Settings for which `auto` is a value."""
@@ -19,7 +20,13 @@ AUTO = ("lr", "unfrozen_lr")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 unexpected, 2 mendable, 3 stopped."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        arguments = parser().parse_args(words)
+    except ConfigError as error:
+        from trainer.cli import failed
+
+        return failed(error, as_json="--json" in words)
     from trainer.cli import failed, run_command  # after --help had its chance to answer
 
     try:
@@ -28,9 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failed(error, as_json=arguments.json)
 
 
+class Parser(argparse.ArgumentParser):
+    """Raises what is wrong with the words, so that `--json` can answer in JSON too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ConfigError in place of ending the process."""
+        raise ConfigError(f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.")
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line; the options of a run are the fields of `Config`."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m trainer",
         description="Sweep a learning rate, fine-tune a timm CNN, evaluate, predict, publish.",
     )

@@ -55,9 +55,12 @@ def save_checkpoint(
             safetensors.torch.save_file(plain, making / f"{name}.safetensors")
         (making / _STATE).write_text(json.dumps(state))
         _write_manifest(making)
-        if final.exists():
-            shutil.rmtree(final)
+        replaced = folder / f".replaced-{final.name}"
+        shutil.rmtree(replaced, ignore_errors=True)
+        if final.exists():  # never without one of the two, and a rename is quick
+            final.replace(replaced)
         making.replace(final)
+        shutil.rmtree(replaced, ignore_errors=True)
         _flush(folder)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(

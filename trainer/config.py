@@ -42,7 +42,7 @@ class Config:
     where the pictures are tiny. Larger sees more detail and costs its square in time."""
     freeze_epochs: int = 10
     """Epochs that train the head alone on the frozen body's features; cheap."""
-    epochs: int = 4
+    epochs: int = 6
     """Epochs that train all layers after that. More fit better, then over-fit."""
     unfreeze: str = "auto"
     """Train all layers? `auto` skips it where the head alone is right on 98 % already."""

@@ -7,18 +7,16 @@ the run is two integers and a resumed run takes the same steps as an uninterrupt
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from trainer.batches import epoch_batches, seed_for
-from trainer.checkpoint import Checkpoint, save_checkpoint
+from trainer.checkpoint import Checkpoint
 from trainer.errors import ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
+from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
 from trainer.infer import infer
 from trainer.learner import Learner, ensure_features, task_for
 from trainer.metrics import accuracy_and_loss
@@ -47,53 +45,6 @@ UNFROZEN_SWEEP_STEPS = 40
 """Steps of the sweep over all layers on a CPU, where each costs about a second."""
 
 
-@dataclass(slots=True)
-class Progression:
-    """Where a run is and what it has reached; all of it goes into a checkpoint."""
-
-    phase: int = 0
-    """Index into the plan."""
-    epoch: int = 0
-    """Epochs of the phase that are over, validation included."""
-    step_in_phase: int = 0
-    step: int = 0
-    """Updates over the run."""
-    lr: float | None = None
-    """Peak rate of the current phase, once known."""
-    first_lr: float | None = None
-    """Peak rate of the first phase: what `done` reports."""
-    best_accuracy: float = -1.0
-    best_loss: float = math.inf
-    best_epoch: str = ""
-    seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    """Losses of the current epoch's steps."""
-
-
-@dataclass(slots=True)
-class Fit:
-    """A run in progress: the learner, its position and the best weights so far."""
-
-    learner: Learner
-    folder: Path
-    phases: tuple[Phase, ...]
-    at: Progression
-    best: dict[str, Tensor]
-    began: float
-    optimizer: torch.optim.Optimizer | None = None
-    optimizer_state: dict[str, Tensor] | None = None
-    """What a checkpoint holds for the optimizer of the phase that is resumed."""
-
-    @property
-    def total_steps(self) -> int:
-        config, count = self.learner.config, self.learner.num_train
-        return sum(num_steps(phase, config, count) for phase in self.phases)
-
-    def seconds(self) -> float:
-        """Time spent on the run, earlier sittings included."""
-        return self.at.seconds + time.perf_counter() - self.began
-
-
 def fit(
     learner: Learner,
     folder: Path,
@@ -120,7 +71,7 @@ def fit(
     """
     run = Fit(learner, folder, plan(learner.config), Progression(), {}, time.perf_counter())
     if resume is not None:
-        _restore(run, resume)
+        restore(run, resume)
         yield Note(text=f"Going on from step {run.at.step} of {run.total_steps}.")
     try:
         yield from stoppable(_run_phases(run), should_stop)
@@ -166,7 +117,7 @@ def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
     set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     run.optimizer = make_optimizer(task_for(learner, phase).groups(), config, run.at.lr)
     if run.optimizer_state is not None:
-        _load_optimizer(run.optimizer, run.optimizer_state)
+        load_optimizer(run.optimizer, run.optimizer_state)
         run.optimizer_state = None
     yield PhaseStarted(
         phase=phase.name,
@@ -228,7 +179,7 @@ def _run_epoch(run: Fit, phase: Phase, epoch: int) -> Iterator[Event]:
         seconds=time.perf_counter() - began,
     )
     if not phase.cached or at.epoch == phase.epochs:
-        _save(run)
+        save(run)
 
 
 def _steps(
@@ -307,68 +258,10 @@ def _next_phase(run: Fit) -> None:
 
 
 def _stopped(run: Fit) -> Stopped:
-    path = _save(run)
+    path = save(run)
     return Stopped(
         step=run.at.step,
         total_steps=run.total_steps,
         checkpoint=path.name,
         message=f"Stopped at step {run.at.step} of {run.total_steps}; it can go on from there.",
     )
-
-
-def _save(run: Fit) -> Path:
-    """A checkpoint of the run where it stands."""
-    tensors = {"model": run.learner.model.state_dict()}
-    if run.best:
-        tensors["best"] = run.best
-    if run.optimizer is not None:
-        tensors["optim"] = _optimizer_tensors(run.optimizer)
-    names = Progression.__dataclass_fields__
-    state = {name: getattr(run.at, name) for name in names} | {
-        "seconds": run.seconds(),
-        "best_loss": run.at.best_loss if math.isfinite(run.at.best_loss) else None,
-        "config": run.learner.config.to_dict(),
-    }
-    return save_checkpoint(run.folder, run.at.step, tensors, state)
-
-
-def _restore(run: Fit, checkpoint: Checkpoint) -> None:
-    state: dict[str, Any] = dict(checkpoint.state)
-    state.pop("config")
-    if state["best_loss"] is None:
-        state["best_loss"] = math.inf
-    run.at = Progression(**state)
-    run.learner.model.load_state_dict(dict(checkpoint.tensors["model"]))
-    run.best = dict(checkpoint.tensors.get("best", {}))
-    run.optimizer_state = (
-        dict(checkpoint.tensors["optim"]) if "optim" in checkpoint.tensors else None
-    )
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state by `<parameter>.<name>`; every entry of AdamW and SGD is a tensor."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": torch.as_tensor(value)
-        for index, entry in state.items()
-        for name, value in entry.items()
-        if value is not None
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give the optimizer the state that a checkpoint held.
-
-    Each tensor takes its parameter's memory layout: the fused AdamW walks both in memory order,
-    and files hold plain layouts where the weights are channels-last.
-    """
-    parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    entries: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        parameter = parameters[int(index)]
-        if value.shape == parameter.shape:
-            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        entries.setdefault(int(index), {})[name] = value
-    state = optimizer.state_dict()
-    optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})

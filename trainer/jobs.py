@@ -5,20 +5,18 @@ The worker process and the command line run the same jobs, so that both do the s
 
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config, command_line, config_for
 from trainer.errors import ConfigError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
+from trainer.opening import checked_data, usable_data
 from trainer.stopping import StopRequested, stoppable
 
 if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the functions
     from trainer.data import Data
-    from trainer.data.report import Check
     from trainer.export import LoadedModel
     from trainer.learner import Learner
     from trainer.runtime import Runtime
@@ -103,7 +101,7 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.data.sheet import write_sheet
 
     began = time.perf_counter()
-    data, checked = yield from stoppable(_checked_data(job), should_stop)
+    data, checked = yield from stoppable(checked_data(job.dataset, job.config), should_stop)
     write_sheet(samples(data, per_class=6, total=24), folder / "sheet")
     yield Checked(summary=checked.to_dict(), seconds=time.perf_counter() - began)
 
@@ -114,7 +112,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
-    data = yield from stoppable(_usable_data(job), should_stop)
+    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
     yield from stoppable(sweep(learner, sweep_phase(job.config)), should_stop)
 
@@ -134,7 +132,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
-    data = yield from stoppable(_usable_data(job), should_stop)
+    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
     if job.dry_run:
         yield _planned(job, len(data.train), len(data.valid))
         return
@@ -165,7 +163,7 @@ def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.export import load_model
 
     loaded = load_model(model_folder(job.model))
-    data = yield from stoppable(_usable_data(job), should_stop)
+    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
     yield from stoppable(_evaluation(loaded, data, job, folder), should_stop)
 
 
@@ -256,47 +254,6 @@ def _evaluation(
     wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
     write_sheet(wrong, folder / "worst")
     return result
-
-
-def _usable_data(job: Job) -> Generator[Event, None, "Data"]:
-    from trainer.data.check import usable
-
-    data, checked = yield from _checked_data(job)
-    for finding in checked.findings:
-        if finding.level != "info":
-            yield Note(text=finding.text)
-    return usable(data, checked)
-
-
-def _checked_data(job: Job) -> Generator[Event, None, "tuple[Data, Check]"]:
-    """The dataset and what `check` found; yields Progress while pictures are looked at."""
-    from trainer.data import load_data
-    from trainer.data.check import check
-
-    yield Progress(text=f"Opening {job.dataset}", done=0, total=1)
-    config = job.config
-    data = load_data(
-        job.dataset, valid_fraction=config.valid_fraction, split_seed=config.split_seed
-    )
-    told: SimpleQueue[tuple[int, int]] = SimpleQueue()
-    with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(check, data, on_progress=lambda done, total: told.put((done, total)))
-        while not found.done():
-            latest = _latest(told)
-            if latest:
-                yield Progress(text="Checking the pictures", done=latest[0], total=latest[1])
-    return data, found.result()
-
-
-def _latest(told: "SimpleQueue[tuple[int, int]]") -> tuple[int, int] | None:
-    """The newest of what was told within a fifth of a second."""
-    latest = None
-    try:
-        latest = told.get(timeout=0.2)
-        while True:
-            latest = told.get_nowait()
-    except Empty:
-        return latest
 
 
 def _planned(job: Job, num_train: int, num_valid: int) -> Planned:

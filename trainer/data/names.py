@@ -49,3 +49,9 @@ def printable(name: str) -> str:
 def megabytes(num_bytes: int) -> str:
     """A size for people, rounded up so that a limit that was passed never reads as kept."""
     return f"{-(-num_bytes // 100_000) / 10:,.1f}".removesuffix(".0") + " MB"
+
+
+def title_of(dataset: str) -> str:
+    """What people call a dataset: its id, or the last name of its path and nothing before it."""
+    name = dataset.removeprefix("hf://datasets/")
+    return PurePath(name).name if name.startswith(("/", ".", "~")) else name

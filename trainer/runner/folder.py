@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trainer.data.names import title_of
 from trainer.errors import UserError
 from trainer.events import Event, Failed, Stopped, from_json, to_json
 from trainer.jobs import Job, execute, job_from_dict
@@ -189,7 +190,4 @@ def _title(job: Job) -> str:
     """What a person calls the run: its data, or its model and pictures."""
     if job.repo_id:
         return job.repo_id
-    if not job.dataset:
-        return Path(job.model).name
-    name = job.dataset.removeprefix("hf://datasets/")
-    return Path(name).name if name.startswith(("/", ".", "~")) else name
+    return title_of(job.dataset) if job.dataset else Path(job.model).name

@@ -15,6 +15,9 @@ from trainer.runner.folder import append_event, read_folder, request_stop, write
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 
+RESTART_SECONDS = 5.0
+"""Wait before the next worker where one did not get as far as its first run."""
+
 
 def worker_environment() -> dict[str, str]:
     """The environment without tokens: a worker reads public things only."""
@@ -116,6 +119,8 @@ class Lane:
             if died_at is not None:
                 self._report_death(died_at, process.returncode)
             with self._changed:
+                if not self._ready:  # it died while it started: the next one may fare no better
+                    self._changed.wait(timeout=RESTART_SECONDS)
                 self._current, self._ready = None, False
                 self._changed.notify_all()
 
