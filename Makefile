@@ -1,5 +1,6 @@
 # make app    start the app on http://127.0.0.1:7860
-# make test   every test; make lint   style and types; make shots   the README's screenshots
+# make test   every test; make lint   style and types; make shots   the README's
+# screenshots; make docs   its reference tables
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -8,7 +9,7 @@ UV := $(VENV)/bin/uv
 # once, so that the first start is as fast as the second.
 INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(PY)
 
-.PHONY: setup dev app test lint format shots bench clean
+.PHONY: setup dev app test lint format shots docs bench clean
 
 setup: $(VENV)/.setup
 dev: $(VENV)/.dev
@@ -44,6 +45,13 @@ format: dev
 
 shots: dev
 	$(PY) docs/shots.py
+
+bench: dev
+	$(PY) benchmarks/startup.py
+	$(PY) benchmarks/accuracy.py digits
+
+docs: dev
+	$(PY) docs/reference.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

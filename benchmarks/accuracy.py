@@ -1,8 +1,9 @@
 """Accuracy and seconds of `train --preset quick`: every dataset given, three seeds each.
 
 python benchmarks/accuracy.py digits ../shared/data/cats_vs_dogs …  prints a table of medians and
-writes benchmarks/accuracy.json. Each run is the whole command, from the start of Python on, with
-the decoded pictures of the run before it in the cache (the first one of a dataset has none).
+puts the figures into benchmarks/accuracy.json. Each run is the whole command, from the start of
+Python on, with the decoded pictures of the run before it in the cache (the first one of a dataset
+has none).
 """
 
 import json
@@ -36,16 +37,16 @@ def run(dataset: str, seed: int, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Run everything, print the table, write the figures."""
-    results: dict[str, list[dict[str, float]]] = {}
+    path = Path(__file__).with_suffix(".json")
+    results: dict[str, list[dict[str, float]]] = json.loads(path.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         for dataset in sys.argv[1:] or ["digits"]:
             name = Path(dataset).name
+            results[name] = []
             for seed in SEEDS:
-                results.setdefault(name, []).append(
-                    run(dataset, seed, Path(scratch) / f"{name}-{seed}")
-                )
+                results[name].append(run(dataset, seed, Path(scratch) / f"{name}-{seed}"))
                 print(name, results[name][-1], flush=True)
-    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(json.dumps(results, indent=1) + "\n")
     print("| dataset | accuracy, median (lowest to highest) | seconds, median (longest) |")
     print("| --- | --- | --- |")
     for name, runs in results.items():
