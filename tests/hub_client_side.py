@@ -129,7 +129,7 @@ def _serve() -> None:
         call, args, kwargs = json.loads(line)
         start = time.monotonic()
         try:
-            answer = CALLS[call](*args, **kwargs)
+            answer: dict[str, Any] = dict(CALLS[call](*args, **kwargs))
         except Exception as error:  # noqa: BLE001 a test judges which error it is
             answer = {"error": type(error).__name__, "message": str(error)}
         answer["seconds"] = time.monotonic() - start
