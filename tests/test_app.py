@@ -120,6 +120,9 @@ def test_digits_are_swept_trained_through_a_reload_and_predicted(
     page.locator("#try-it").click()
     page.locator("#predict-examples img").nth(3).click()
     expect(page.locator("#predict-answer")).to_contain_text("%")
+    page.set_viewport_size({"width": 390, "height": 844})
+    time.sleep(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     second.locator("#use-rate").wait_for(state="visible")
     second.context.close()
 
