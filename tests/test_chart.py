@@ -241,7 +241,8 @@ def test_a_value_travels_as_json_text_and_comes_back_with_gaps_for_what_is_not_f
 
 def test_the_config_that_the_page_gets_is_plain_json() -> None:
     config = sweep_chart("any", sweep_value()).get_config()
-    assert json.loads(json.dumps(config))["props"]["options"]["logX"] is True
+    assert json.loads(json.dumps(config))["log_x"] is True
+    assert '"logX": true' in config["js_on_load"]
 
 
 def test_thinning_keeps_the_spike_the_ends_and_what_it_kept_before() -> None:

@@ -313,13 +313,12 @@ def test_an_upload_that_the_storage_refuses_is_said_in_words(hub, client, model)
     assert len(hub.repos["models", "ada/storage"].commits) == 1
 
 
-def test_an_answer_that_nobody_expects_goes_to_the_log_without_the_token(hub, client, model):
+def test_an_answer_that_nobody_expects_is_traced_without_the_token(hub, client, model):
     hub.faults = Faults(status=200, only="/commit/main")
-    answer = client.push(model, "ada/strange")
-    assert (answer["code"], answer["event"]) == (1, "failed")
-    logs = list((client.folder / "runs").glob("*/error.log"))
-    assert logs
-    assert all("Traceback" in log.read_text() for log in logs)
+    answer = client.ask("command", ["push", str(model), "ada/strange"], HF_TOKEN=TOKEN)
+    assert answer["code"] == 1
+    assert "Traceback" in answer["err"]
+    assert TOKEN not in answer["err"]
 
 
 @pytest.mark.parametrize(

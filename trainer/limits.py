@@ -14,7 +14,7 @@ class Limits:
     """Width times height of one picture; checked before it is decoded."""
     max_picture_bytes: int = 20_000_000
     """Size of one picture's file."""
-    max_pictures: int = 50_000
+    max_pictures: int = 100_000
     """Pictures in one dataset, all splits together."""
     max_classes: int = 1_000
     """Classes in one dataset."""
