@@ -19,6 +19,7 @@ from timm.data.transforms_factory import create_transform
 
 from pictures import encode, png, quadrants
 from trainer.agreement import MAX_GAP, gap
+from trainer.classifier import open_classifier
 from trainer.config import config_for
 from trainer.errors import ModelError
 from trainer.events import Done, Exported
@@ -26,7 +27,6 @@ from trainer.export import load_model
 from trainer.jobs import Job, execute
 from trainer.onnx_export import check_onnx, export_onnx
 from trainer.predict import predict
-from trainer.runtime import choose_runtime
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
@@ -65,8 +65,8 @@ def picture() -> Image.Image:
 @pytest.fixture(scope="module")
 def probs(model: Path, picture: Image.Image) -> dict[str, float]:
     """Our own answer."""
-    runtime = choose_runtime(config_for(precision="fp32"))
-    (answer,) = predict(load_model(model), [("picture", lambda: encode(picture))], runtime)
+    classifier = open_classifier(model, config_for())
+    (answer,) = predict(classifier, [("picture", lambda: encode(picture))])
     assert 0.001 < answer.probs[1][1] < 0.5  # not so sure that any comparison would hold
     return dict(answer.probs)
 

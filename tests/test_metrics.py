@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from trainer.metrics import accuracy_and_loss, evaluated
 
@@ -61,3 +62,17 @@ def test_only_the_twelve_most_confident_mistakes_are_listed_worst_first() -> Non
     result = evaluated(probs, np.zeros(20, int), names, ("a", "b"), split="valid", seconds=0.0)
     assert [worst[0] for worst in result.worst] == [str(i) for i in range(19, 7, -1)]
     assert result.accuracy == 0.0
+
+
+def test_the_figures_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(5), 200).astype(np.float32)
+    labels = rng.integers(0, 5, 200)
+    names = tuple(map(str, range(200)))
+    result = evaluated(probs, labels, names, tuple("abcde"), split="valid", seconds=0.0)
+    preds = probs.argmax(1)
+    assert np.array_equal(result.confusion, metrics.confusion_matrix(labels, preds))
+    precision, recall, _, _ = metrics.precision_recall_fscore_support(labels, preds)
+    assert result.precision == pytest.approx(precision)
+    assert result.recall == pytest.approx(recall)
+    assert result.accuracy == metrics.accuracy_score(labels, preds)

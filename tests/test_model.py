@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
@@ -11,12 +10,11 @@ from PIL import Image
 from torch import nn
 
 from conftest import SHARED
-from tiny import collect, digest, never, tiny_config, tiny_data, tiny_learner
+from tiny import collect, digest, never, tiny_config, tiny_learner
 from trainer.config import config_for
 from trainer.errors import HubError, ModelError
 from trainer.events import PhaseStarted
 from trainer.export import export_model, load_model
-from trainer.features import compute_features
 from trainer.fit import fit
 from trainer.head import Head
 from trainer.model import (
@@ -229,25 +227,6 @@ def test_body_features_and_head_are_the_whole_model() -> None:
         features = body_features(model, inputs)
         assert features.shape == (2, head_of(model).linear.in_features)
         assert torch.allclose(head_of(model)(features), model(inputs), atol=1e-5)
-
-
-def test_cached_features_hold_each_picture_and_its_mirror_image() -> None:
-    learner = tiny_learner(data=tiny_data(70, 9))
-    images = learner.train_images
-    _, features = collect(
-        compute_features(
-            learner.model, images, learner.preprocess, learner.runtime, views=2, text=""
-        )
-    )
-    assert features.shape[:2] == (2, 70)
-    assert not features.is_inference()
-    some = [0, 63, 64, 69]
-    mirrored = np.ascontiguousarray(images[some][:, :, ::-1])
-    for view, pictures in ((0, np.array(images[some])), (1, mirrored)):
-        with torch.inference_mode():
-            inputs = learner.preprocess.normalize(to_batch(pictures))
-            expected = body_features(learner.model.eval(), inputs)
-        assert torch.allclose(features[view, some], expected, atol=1e-4)
 
 
 def test_a_model_whose_classifier_is_a_convolution_works_and_can_be_exported(

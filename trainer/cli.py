@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from trainer.allocator import keep_freed_memory
 from trainer.config import Config
 from trainer.data.report import Check
 from trainer.errors import ConfigError, UserError
@@ -55,6 +56,7 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
         UserError: the command line asks for something impossible.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    keep_freed_memory()
     job = _job(arguments, config)
     if job.kind in KEPT and not job.dry_run:
         return _run(job, _folder(arguments, job), as_json=arguments.json)

@@ -71,6 +71,9 @@ class Config:
     augment: str = "auto"
     """Random changes to training images: `none`, `light` (shift, zoom, and a flip where pictures
     can be mirrored), `strong` (also turns and colours); `auto` suits the data."""
+    views: int = 1
+    """Versions of each picture in the cached features: 2 adds its mirror image where that keeps
+    its meaning, more add augmented ones. Each costs one more pass through the body."""
     label_smoothing: float = 0.0
     """Share of each label spread over all classes, 0–0.3; against over-confidence."""
     seed: int = 42
@@ -138,6 +141,7 @@ def ranges(limits: Limits | None = None) -> dict[str, tuple[float, float]]:
         "cycle_len": (1, limits.max_epochs),
         "cycle_mult": (1, 10),
         "batch_size": (2, limits.max_batch_size),
+        "views": (1, 16),
         "label_smoothing": (0.0, 0.5),
         "seed": (0, 2**31 - 1),
         "split_seed": (0, 2**31 - 1),
@@ -157,6 +161,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "sgdr",
         "unfreeze": "always",
         "body_lr_mult": 0.1,
+        "views": 2,
     },
 }
 """What each preset changes in the defaults."""

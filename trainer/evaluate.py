@@ -8,6 +8,8 @@ import time
 from collections.abc import Generator
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from trainer.data import Data, Split
 from trainer.errors import DatasetError
@@ -16,6 +18,7 @@ from trainer.export import LoadedModel
 from trainer.infer import infer
 from trainer.learner import decoded
 from trainer.metrics import evaluated
+from trainer.model import classifier_of
 from trainer.runtime import Runtime
 
 
@@ -36,16 +39,34 @@ def evaluate(
     images = yield from decoded(split, loaded.preprocess)
     text = f"Looking at the {split.name} pictures"
     probs = yield from infer(loaded.model, images, loaded.preprocess, runtime, text=text)
-    result = evaluated(
-        probs,
-        labels,
-        tuple(picture.name for picture in split.pictures),
-        loaded.class_names,
-        split=split.name,
-        seconds=time.perf_counter() - began,
-    )
+    result = _figures(probs, split, labels, loaded, time.perf_counter() - began)
     yield result
     return result
+
+
+def evaluate_features(
+    loaded: LoadedModel, features: Tensor, data: Data, split_name: str
+) -> Evaluated:
+    """The same figures from features of the split's pictures, float32 `[N, F]`.
+
+    They must come from the very body of `loaded`; then only its last layer has to look.
+    """
+    began = time.perf_counter()
+    split = _split(data, split_name)
+    labels = _labels(split, data.class_names, loaded.class_names)
+    _, classifier = classifier_of(loaded.model)
+    with torch.inference_mode():
+        flat = features.to(classifier.weight.device)
+        rows = flat[:, :, None, None] if isinstance(classifier, nn.Conv2d) else flat
+        probs = classifier(rows).flatten(1).softmax(dim=1).cpu().numpy()
+    return _figures(probs, split, labels, loaded, time.perf_counter() - began)
+
+
+def _figures(
+    probs: np.ndarray, split: Split, labels: np.ndarray, loaded: LoadedModel, seconds: float
+) -> Evaluated:
+    names = tuple(picture.name for picture in split.pictures)
+    return evaluated(probs, labels, names, loaded.class_names, split=split.name, seconds=seconds)
 
 
 def _split(data: Data, name: str) -> Split:

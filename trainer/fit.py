@@ -18,7 +18,7 @@ from trainer.errors import ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
 from trainer.infer import infer
-from trainer.learner import Learner, ensure_features, task_for
+from trainer.learner import Learner, ensure_features, ensure_training_runtime
 from trainer.metrics import accuracy_and_loss
 from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import (
@@ -39,7 +39,12 @@ from trainer.schedule import (
     restarts,
 )
 from trainer.stopping import StopRequested, stoppable
-from trainer.sweep import rate_from, sweep, train_step
+from trainer.sweep import rate_from, sweep
+from trainer.task import Task, task_for
+from trainer.update import update
+
+READ_EVERY = 8
+"""Steps after which the losses are read on a GPU."""
 
 UNFROZEN_SWEEP_STEPS = 40
 """Steps of the sweep over all layers on a CPU, where each costs about a second."""
@@ -86,7 +91,7 @@ def _run_phases(run: Fit) -> Generator[Event, None, None]:
     """Every phase from where the run stands; `run` is consistent at each yield."""
     while run.at.phase < len(run.phases):
         phase = run.phases[run.at.phase]
-        why = _reason_to_skip(run, phase) if run.at.step_in_phase == 0 else ""
+        why = (yield from _reason_to_skip(run, phase)) if run.at.step_in_phase == 0 else ""
         if why:
             yield Note(text=why)
         else:
@@ -94,28 +99,34 @@ def _run_phases(run: Fit) -> Generator[Event, None, None]:
         _next_phase(run)
 
 
-def _reason_to_skip(run: Fit, phase: Phase) -> str:
+def _reason_to_skip(run: Fit, phase: Phase) -> Generator[Event, None, str]:
+    """Why an optional phase is left out; its speed is measured only where nothing else decides."""
     learner = run.learner
-    return reason_to_skip(
-        phase,
-        learner.config,
-        accuracy=run.at.best_accuracy,
-        num_train=learner.num_train,
-        image_size=learner.preprocess.image_size,
-        on_gpu=learner.runtime.device.type == "cuda",
-    )
+    config, count, accuracy = learner.config, learner.num_train, run.at.best_accuracy
+    why = reason_to_skip(phase, config, accuracy=accuracy, num_train=count)
+    if why or not phase.optional:
+        return why
+    yield from ensure_training_runtime(learner)
+    assert learner.training_runtime is not None
+    speed = learner.training_runtime.images_per_second
+    seconds = phase.epochs * count / speed if speed else None
+    return reason_to_skip(phase, config, accuracy=accuracy, num_train=count, seconds=seconds)
 
 
 def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
     learner, config = run.learner, run.learner.config
     if phase.frozen:
         yield from ensure_features(learner)
+    else:
+        yield from ensure_training_runtime(learner)
     if run.at.lr is None:
         yield from _choose_rate(run, phase)
     assert run.at.lr is not None
     run.at.first_lr = run.at.first_lr or run.at.lr
     set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
-    run.optimizer = make_optimizer(task_for(learner, phase).groups(), config, run.at.lr)
+    steps = num_steps(phase, config, learner.num_train)
+    task = task_for(learner, phase, num_steps=steps)
+    run.optimizer = make_optimizer(task.groups(), config, run.at.lr)
     if run.optimizer_state is not None:
         load_optimizer(run.optimizer, run.optimizer_state)
         run.optimizer_state = None
@@ -124,14 +135,14 @@ def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
         title=phase.title,
         why=phase.why,
         first_step=run.at.step - run.at.step_in_phase,
-        num_steps=num_steps(phase, config, learner.num_train),
+        num_steps=steps,
         total_steps=run.total_steps,
         epochs=phase.epochs,
         frozen=phase.frozen,
         lr=run.at.lr,
     )
     while run.at.epoch < phase.epochs:
-        yield from _run_epoch(run, phase, run.at.epoch)
+        yield from _run_epoch(run, phase, task, run.at.epoch)
 
 
 def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
@@ -150,7 +161,7 @@ def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
     yield note
 
 
-def _run_epoch(run: Fit, phase: Phase, epoch: int) -> Iterator[Event]:
+def _run_epoch(run: Fit, phase: Phase, task: Task, epoch: int) -> Iterator[Event]:
     """The rest of one epoch and its validation."""
     config, learner, at = run.learner.config, run.learner, run.at
     began = time.perf_counter()
@@ -158,7 +169,7 @@ def _run_epoch(run: Fit, phase: Phase, epoch: int) -> Iterator[Event]:
     first = at.step_in_phase - epoch * len(batches)
     if first == 0:
         at.losses = []
-    yield from _steps(run, phase, epoch, batches, first)
+    yield from _steps(run, phase, task, epoch, batches, first)
     probs = yield from _validate(run, phase)
     accuracy, loss = accuracy_and_loss(probs, learner.valid_labels)
     best = (accuracy, -loss) > (at.best_accuracy, -at.best_loss)
@@ -183,15 +194,20 @@ def _run_epoch(run: Fit, phase: Phase, epoch: int) -> Iterator[Event]:
 
 
 def _steps(
-    run: Fit, phase: Phase, epoch: int, batches: list[np.ndarray], first: int
+    run: Fit, phase: Phase, task: Task, epoch: int, batches: list[np.ndarray], first: int
 ) -> Iterator[Step]:
-    """The updates of an epoch from its `first` batch on."""
+    """The updates of an epoch from its `first` batch on.
+
+    On a GPU the losses are read together every few steps, because reading one waits for it.
+    """
     learner, at = run.learner, run.at
-    config, task = learner.config, task_for(learner, phase)
-    schedule, total = schedule_for(phase, config.cycle_len), phase.epochs * len(batches)
+    config, total = learner.config, phase.epochs * len(batches)
+    schedule = schedule_for(phase, config.cycle_len)
     # Validation left the model in evaluation mode.
     set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     began, done = time.perf_counter(), 0
+    on_gpu = learner.runtime.device.type == "cuda"
+    pending: list[tuple[int, float, torch.Tensor]] = []
     assert run.optimizer is not None and at.lr is not None
     for index, indices in enumerate(batches[first:], start=first):
         position = at.step_in_phase / total
@@ -199,26 +215,39 @@ def _steps(
         if phase.schedule == "one_cycle":
             _set_momentum(run.optimizer, one_cycle_momentum(position))
         seed = seed_for(config.seed, phase.name, epoch, index)
-        loss = train_step(learner, task, run.optimizer, indices, lr=lr, seed=seed)
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"The loss is not a number at step {at.step + 1}, at the rate {lr:.2g}: the rate "
-                "is too high for this model. Train again with a tenth of it."
-            )
+        loss = update(learner, task, run.optimizer, indices, lr=lr, seed=seed)
         at.step, at.step_in_phase = at.step + 1, at.step_in_phase + 1
-        at.losses.append(loss)
         done += len(indices)
+        pending.append((at.step, lr, loss))
+        if on_gpu and len(pending) < READ_EVERY and index + 1 < len(batches):
+            continue
+        losses = _read_losses(pending)
+        at.losses += losses
         speed = done / (time.perf_counter() - began)
         left = (total - at.step_in_phase) * config.batch_size / speed
-        yield Step(
-            step=at.step,
-            total_steps=run.total_steps,
-            epoch=epoch,
-            loss=loss,
-            lr=lr,
-            images_per_second=speed,
-            seconds_left=left if run.at.phase == len(run.phases) - 1 else None,
-        )
+        for (step, rate, _), value in zip(pending, losses, strict=True):
+            yield Step(
+                step=step,
+                total_steps=run.total_steps,
+                epoch=epoch,
+                loss=value,
+                lr=rate,
+                images_per_second=speed,
+                seconds_left=left if run.at.phase == len(run.phases) - 1 else None,
+            )
+        pending = []
+
+
+def _read_losses(pending: list[tuple[int, float, torch.Tensor]]) -> list[float]:
+    """The losses of some steps; the first one that is not finite ends the run."""
+    losses = torch.stack([loss for _, _, loss in pending]).tolist()
+    for (step, lr, _), loss in zip(pending, losses, strict=True):
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"The loss is not a number at step {step}, at the rate {lr:.2g}: the rate "
+                "is too high for this model. Train again with a tenth of it."
+            )
+    return losses
 
 
 def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:
@@ -229,7 +258,8 @@ def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:
             logits = head_of(learner.model)(learner.features.valid)
         return logits.softmax(dim=1).cpu().numpy()
     images, text = learner.valid_images, "Checking the validation pictures"
-    return (yield from infer(learner.model, images, learner.preprocess, learner.runtime, text=text))
+    runtime = learner.training_runtime or learner.runtime
+    return (yield from infer(learner.model, images, learner.preprocess, runtime, text=text))
 
 
 def schedule_for(phase: Phase, cycle_len: int) -> Schedule:

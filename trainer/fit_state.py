@@ -12,6 +12,7 @@ from torch import Tensor
 from trainer.checkpoint import Checkpoint, save_checkpoint
 from trainer.learner import Learner
 from trainer.plan import Phase, num_steps
+from trainer.runtime import runtime_from
 
 
 @dataclass(slots=True)
@@ -69,10 +70,14 @@ def save(run: Fit) -> Path:
     if run.optimizer is not None:
         tensors["optim"] = _optimizer_tensors(run.optimizer)
     names = Progression.__dataclass_fields__
+    training = run.learner.training_runtime
     state = {name: getattr(run.at, name) for name in names} | {
         "seconds": run.seconds(),
         "best_loss": run.at.best_loss if math.isfinite(run.at.best_loss) else None,
         "config": run.learner.config.to_dict(),
+        # Another arithmetic would be another run: what was measured at its start stays.
+        "runtime": run.learner.runtime.to_dict() if run.learner.features else None,
+        "training_runtime": training.to_dict() if training else None,
     }
     return save_checkpoint(run.folder, run.at.step, tensors, state)
 
@@ -80,6 +85,11 @@ def save(run: Fit) -> Path:
 def restore(run: Fit, checkpoint: Checkpoint) -> None:
     state: dict[str, Any] = dict(checkpoint.state)
     state.pop("config")
+    device = run.learner.runtime.device
+    if values := state.pop("runtime"):
+        run.learner.runtime = runtime_from(values, device)
+    if values := state.pop("training_runtime"):
+        run.learner.training_runtime = runtime_from(values, device)
     if state["best_loss"] is None:
         state["best_loss"] = math.inf
     run.at = Progression(**state)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.data import Data
     from trainer.export import LoadedModel
     from trainer.learner import Learner
-    from trainer.runtime import Runtime
+    from trainer.opening import ViewOf
 
 HUB_PREFIX = "hf-hub:"
 KINDS = ("check", "sweep", "train", "evaluate", "predict", "export", "push")
@@ -101,7 +101,13 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.data.sheet import write_sheet
 
     began = time.perf_counter()
-    data, checked = yield from stoppable(checked_data(job.dataset, job.config), should_stop)
+    try:
+        view_of = _view_of(job.config)
+    except ModelError:
+        view_of = None  # the pictures can be looked at without a model
+    data, checked = yield from stoppable(
+        checked_data(job.dataset, job.config, view_of), should_stop
+    )
     write_sheet(samples(data, per_class=6, total=24), folder / "sheet")
     yield Checked(summary=checked.to_dict(), seconds=time.perf_counter() - began)
 
@@ -112,7 +118,8 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
-    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
+    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
     yield from stoppable(sweep(learner, sweep_phase(job.config)), should_stop)
 
@@ -121,6 +128,8 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.checkpoint import load_checkpoint
     from trainer.data.samples import samples
     from trainer.data.sheet import write_sheet
+    from trainer.evaluate import evaluate_features
+    from trainer.features import body_digest
     from trainer.fit import fit
     from trainer.learner import prepare
 
@@ -132,7 +141,8 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
-    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
+    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    data = yield from stoppable(opened, should_stop)
     if job.dry_run:
         yield _planned(job, len(data.train), len(data.valid))
         return
@@ -144,8 +154,13 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         samples(data, per_class=1, total=12, split="valid"), folder / "examples", whole=True
     )
     loaded = yield from _exported(learner, folder)
-    measured = replace(job, split="valid")
-    result = yield from stoppable(_evaluation(loaded, data, measured, folder), should_stop)
+    if learner.features is not None and body_digest(loaded.model) == learner.features.body:
+        result = evaluate_features(loaded, learner.features.valid, data, "valid")
+        yield result
+    else:
+        whole = _evaluation(loaded, data, replace(job, split="valid"))
+        result = yield from stoppable(whole, should_stop)
+    _write_worst(result, data, folder)
     yield Done(
         valid_accuracy=result.accuracy,
         valid_loss=result.loss,
@@ -163,20 +178,20 @@ def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.export import load_model
 
     loaded = load_model(model_folder(job.model))
-    data = yield from stoppable(usable_data(job.dataset, job.config), should_stop)
-    yield from stoppable(_evaluation(loaded, data, job, folder), should_stop)
+    opened = usable_data(job.dataset, job.config, lambda _: loaded.preprocess)
+    data = yield from stoppable(opened, should_stop)
+    result = yield from stoppable(_evaluation(loaded, data, job), should_stop)
+    _write_worst(result, data, folder)
 
 
 def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    from trainer.export import load_model
+    from trainer.classifier import open_classifier
     from trainer.predict import predict, read_file
 
     del folder
-    loaded = load_model(model_folder(job.model))
-    runtime = _exact(job.config)
-    loaded.model.to(runtime.device)
+    classifier = open_classifier(model_folder(job.model), job.config)
     images = [(name, read_file(Path(name))) for name in job.images]
-    yield from stoppable(predict(loaded, images, runtime, top=job.top), should_stop)
+    yield from stoppable(predict(classifier, images, top=job.top), should_stop)
 
 
 def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -222,11 +237,17 @@ def model_folder(model: str) -> Path:
     return download_model(repo_id)
 
 
-def _exact(config: Config) -> "Runtime":
-    """float32, whatever the training used: the figures that are published."""
-    from trainer.runtime import choose_runtime
+def _view_of(config: Config) -> "ViewOf":
+    """How the config's model will see the pictures.
 
-    return choose_runtime(replace(config, precision="fp32"))
+    Raises:
+        ModelError: timm has no such model.
+    """
+    from trainer.image_size import choose_preprocess
+    from trainer.model import check_architecture
+
+    check_architecture(config.model_name)
+    return lambda data: choose_preprocess(config, data)[0]
 
 
 def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "LoadedModel"]:
@@ -240,20 +261,25 @@ def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "Loade
     return load_model(target)
 
 
-def _evaluation(
-    loaded: "LoadedModel", data: "Data", job: Job, folder: Path
-) -> Generator[Event, None, Evaluated]:
-    """Evaluate in float32; thumbnails of the worst mistakes go to the run folder's `worst`."""
-    from trainer.data.sheet import write_sheet
+def _evaluation(loaded: "LoadedModel", data: "Data", job: Job) -> Generator[Event, None, Evaluated]:
+    """Evaluate in float32."""
     from trainer.evaluate import evaluate
+    from trainer.runtime import exact_runtime
 
-    runtime = _exact(job.config)
+    runtime = exact_runtime(job.config)
     loaded.model.to(runtime.device)
-    result = yield from evaluate(loaded, data, job.split, runtime)
-    pictures = {p.name: p for part in data.splits if part.name == job.split for p in part.pictures}
+    return (yield from evaluate(loaded, data, job.split, runtime))
+
+
+def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:
+    """Thumbnails of the most confident mistakes, in the run folder's `worst`."""
+    from trainer.data.sheet import write_sheet
+
+    pictures = {
+        p.name: p for part in data.splits if part.name == result.split for p in part.pictures
+    }
     wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
     write_sheet(wrong, folder / "worst")
-    return result
 
 
 def _planned(job: Job, num_train: int, num_valid: int) -> Planned:

@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.augment import Augmentation, augment, choose_augmentation
+from trainer.augment import Augmentation, choose_augmentation
 from trainer.config import Config
 from trainer.data import Data, Split
-from trainer.data.decoded import decode_split, open_decoded
+from trainer.data.decoded import DecodedSplit, decode_split, decoded_path, open_decoded
 from trainer.events import Event, Note, Progress, Started
-from trainer.features import Features, compute_features
-from trainer.model import TimmModel, body_features, build_model, head_of, parameter_groups
-from trainer.plan import Phase
-from trainer.runtime import Runtime, choose_runtime
-from trainer.transforms import Preprocess, preprocess_for, to_batch
+from trainer.features import Features, body_digest, cached_features, picture_views
+from trainer.image_size import choose_preprocess
+from trainer.model import TimmModel, build_model, head_of
+from trainer.probe import known_probe, probe
+from trainer.runtime import Runtime, choose_runtime, exact_runtime
+from trainer.transforms import Preprocess
 
 
 @dataclass(slots=True)
@@ -29,27 +30,23 @@ class Learner:
     model: TimmModel
     preprocess: Preprocess
     runtime: Runtime
+    """For the frozen body."""
     augmentation: Augmentation
-    train_images: np.ndarray
-    """uint8 `[N, S, S, 3]`, read from disk as it is used."""
-    valid_images: np.ndarray
+    train_images: DecodedSplit
+    """uint8 `[N, S, S, 3]`, read from disk as they are used."""
+    valid_images: DecodedSplit
     train_labels: Tensor = field(repr=False)
     """int64 `[N]` on the run's device."""
     valid_labels: np.ndarray = field(repr=False)
     features: Features | None = field(default=None, repr=False)
+    training_runtime: Runtime | None = None
+    """For training all layers; measured when that begins."""
+    image_source: Callable[[np.ndarray], Tensor] | None = field(default=None, repr=False)
+    """Training pictures by index on the device, once a task needed them."""
 
     @property
     def num_train(self) -> int:
         return len(self.train_images)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """How one phase makes inputs from image indices, and logits from inputs."""
-
-    inputs: Callable[[np.ndarray, torch.Generator], Tensor]
-    logits: Callable[[Tensor], Tensor]
-    groups: Callable[[], list[dict[str, object]]]
 
 
 def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, Learner]:
@@ -62,8 +59,8 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
         ModelError, ConfigError, HubError: as `build_model` and `choose_runtime`.
     """
     model = build_model(config, len(data.class_names))
-    preprocess, why_size = _choose_preprocess(model, config, data)
-    runtime = choose_runtime(config, preprocess.image_size)
+    preprocess, why_size = choose_preprocess(config, data)
+    runtime = choose_runtime(config)
     yield Started(
         kind=kind,
         model_name=config.model_name,
@@ -97,7 +94,7 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
     )
 
 
-def decoded(split: Split, preprocess: Preprocess) -> Generator[Event, None, np.ndarray]:
+def decoded(split: Split, preprocess: Preprocess) -> Generator[Event, None, DecodedSplit]:
     """The split's pictures as the model sees them; decoded now if they were not before."""
     for done, total in decode_split(split, preprocess):
         yield Progress(text=f"Reading the {split.name} pictures", done=done, total=total)
@@ -108,86 +105,42 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     """Run the frozen body once over every picture, and set the head's scale from the result."""
     if learner.features is not None:
         return
-    model, images = learner.model, learner.train_images
-    views, text = learner.augmentation.views, "Running the pictures through the frozen body"
-    common = (learner.preprocess, learner.runtime)
-    train = yield from compute_features(model, images, *common, views=views, text=text)
-    valid = yield from compute_features(model, learner.valid_images, *common, text=text)
-    learner.features = Features(train, valid[0])
+    model, config, preprocess = learner.model, learner.config, learner.preprocess
+    if not learner.runtime.images_per_second:  # a resumed run keeps what was measured
+        learner.runtime = yield from _probed(learner, training=False)
+    text = "Running the pictures through the frozen body"
+    views = picture_views(config.views, learner.augmentation, config.seed)
+    train_key = decoded_path(learner.data.train.pictures, preprocess).stem
+    train = yield from cached_features(
+        model, learner.train_images, train_key, preprocess, learner.runtime, views, text=text
+    )
+    text = "Running the validation pictures through it, in float32"
+    valid_key = decoded_path(learner.data.valid.pictures, preprocess).stem
+    valid = yield from cached_features(
+        model,
+        learner.valid_images,
+        valid_key,
+        preprocess,
+        exact_runtime(config),
+        views[:1],
+        text=text,
+    )
+    learner.features = Features(train, valid[0], body_digest(model))
     head_of(model).standardize(train.flatten(0, 1))
 
 
-def task_for(learner: Learner, phase: Phase) -> Task:
-    """The phase's inputs, forward pass and parameter groups; the sweep uses the same."""
-    model, config = learner.model, learner.config
-
-    def groups() -> list[dict[str, object]]:
-        return parameter_groups(model, config, frozen=phase.frozen)
-
-    if phase.cached:
-        return Task(
-            lambda indices, rng: _cached_batch(learner, indices, rng), head_of(model), groups
-        )
-    if phase.frozen:
-        return Task(lambda indices, rng: _body_batch(learner, indices, rng), head_of(model), groups)
-    return Task(
-        lambda indices, rng: _image_batch(learner, indices, rng), _under_autocast(learner), groups
-    )
+def ensure_training_runtime(learner: Learner) -> Generator[Event, None, None]:
+    """Measure once how all layers train fastest here."""
+    if learner.training_runtime is None:
+        learner.training_runtime = yield from _probed(learner, training=True)
 
 
-def _under_autocast(learner: Learner) -> Callable[[Tensor], Tensor]:
-    def logits(inputs: Tensor) -> Tensor:
-        with learner.runtime.autocast():
-            return learner.model(inputs).float()
-
-    return logits
-
-
-def _image_batch(learner: Learner, indices: np.ndarray, rng: torch.Generator) -> Tensor:
-    """Augmented, normalized images, `[B, 3, S, S]`."""
-    batch = to_batch(learner.train_images[indices]).to(learner.runtime.device, non_blocking=True)
-    return learner.preprocess.normalize(augment(batch, learner.augmentation, rng))
-
-
-def _body_batch(learner: Learner, indices: np.ndarray, rng: torch.Generator) -> Tensor:
-    """The frozen body's features of augmented images, `[B, F]`."""
-    with torch.no_grad(), learner.runtime.autocast():
-        return body_features(learner.model, _image_batch(learner, indices, rng))
-
-
-def _cached_batch(learner: Learner, indices: np.ndarray, rng: torch.Generator) -> Tensor:
-    """Cached features, `[B, F]`, each of the picture or of its mirror image."""
-    assert learner.features is not None
-    train = learner.features.train
-    views = torch.randint(len(train), (len(indices),), generator=rng)
-    return train[views.to(train.device), torch.from_numpy(indices).to(train.device)]
-
-
-def _choose_preprocess(model: TimmModel, config: Config, data: Data) -> tuple[Preprocess, str]:
-    """The model's own preprocessing, at a smaller size where the pictures are tiny."""
-    own = preprocess_for(model.pretrained_cfg)
-    if config.image_size:
-        return preprocess_for(model.pretrained_cfg, config.image_size), ""
-    side = _typical_side(data.train)
-    if side * 4 >= own.image_size or model.pretrained_cfg.get("fixed_input_size"):
-        return own, ""
-    size = max(64, side * 4 // 32 * 32)
-    saved = own.image_size**2 / size**2
-    text = (
-        f"The pictures are about {side} pixels wide, so the model sees them at {size} px instead "
-        f"of {own.image_size}: the same detail, {saved:.0f} times faster."
-    )
-    return preprocess_for(model.pretrained_cfg, size), text
-
-
-def _typical_side(split: Split) -> int:
-    """The median shorter side of up to 32 pictures, in pixels, from their headers."""
-    import io
-
-    from PIL import Image
-
-    sides = []
-    for picture in split.pictures[:: max(1, len(split) // 32)]:
-        with Image.open(io.BytesIO(picture.read())) as image:
-            sides.append(min(image.size))
-    return int(np.median(sides))
+def _probed(learner: Learner, *, training: bool) -> Generator[Event, None, Runtime]:
+    config, runtime = learner.config, learner.runtime
+    size = learner.preprocess.image_size
+    if runtime.device.type == "cpu" and not known_probe(config, runtime, size, training=training):
+        yield Progress(text="Measuring this machine", done=0, total=1)
+    found = probe(learner.model, config, runtime, size, training=training)
+    if found.images_per_second:
+        yield Note(text=f"Arithmetic: {found.reason}.")
+    return found

@@ -42,6 +42,8 @@ class Limits:
     """Parameters of a model."""
     max_predict_images: int = 200
     """Pictures in one prediction."""
+    max_cache_bytes: int = 10_000_000_000
+    """Decoded pictures and features that are kept on the disk for the next run."""
     max_waiting: int = 20
     """Runs that wait in the queue, all visitors together."""
     max_waiting_each: int = 2

@@ -37,17 +37,10 @@ def evaluated(
         split: `train`, `valid` or `test`.
         seconds: how long it took.
     """
-    from sklearn import metrics  # a second of import that other users of this file do not need
-
-    classes = np.arange(len(class_names))
-    preds = probs.argmax(1)
-    confusion = metrics.confusion_matrix(labels, preds, labels=classes)
-    precision, recall, _, support = metrics.precision_recall_fscore_support(
-        labels,
-        preds,
-        labels=classes,
-        zero_division=0,  # pyright: ignore[reportArgumentType]
-    )
+    count = len(class_names)
+    # Not scikit-learn's: its import takes longer than the sweep and the head's training together.
+    pairs = np.bincount(labels * count + probs.argmax(1), minlength=count * count)
+    confusion = pairs.reshape(count, count)
     accuracy, loss = accuracy_and_loss(probs, labels)
     return Evaluated(
         accuracy=accuracy,
@@ -56,16 +49,17 @@ def evaluated(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         class_names=class_names,
         split=split,
-        precision=_or_none(np.asarray(precision), confusion.sum(0)),
-        recall=_or_none(np.asarray(recall), np.asarray(support)),
+        precision=_shares(confusion.diagonal(), confusion.sum(0)),
+        recall=_shares(confusion.diagonal(), confusion.sum(1)),
         seconds=seconds,
         worst=_worst(probs, labels, names, class_names),
     )
 
 
-def _or_none(values: np.ndarray, counts: np.ndarray) -> tuple[float | None, ...]:
+def _shares(right: np.ndarray, counts: np.ndarray) -> tuple[float | None, ...]:
+    """right / counts, one a class; none where there is nothing to divide by."""
     return tuple(
-        float(value) if count else None for value, count in zip(values, counts, strict=True)
+        float(good / count) if count else None for good, count in zip(right, counts, strict=True)
     )
 
 

@@ -5,7 +5,8 @@ is more than one linear layer; they are refused with the reason.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 import timm
@@ -69,15 +70,29 @@ def check_architecture(model_name: str) -> int:
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(f"timm has no model named {model_name!r}.{hint}")
     _check_tag(model_name)
-    with torch.device("meta"):
-        model = create(model_name).eval()
-    count = sum(parameter.numel() for parameter in model.parameters())
+    count = _num_parameters(model_name)
     limit = Limits.from_env().max_parameters
     if count > limit:
         raise ModelError(
             f"{model_name} has {count / 1e6:.0f} million parameters; the limit is "
             f"{limit / 1e6:.0f} million. Choose a smaller one."
         )
+    _check_layers(model_name)
+    return count
+
+
+@lru_cache(maxsize=64)
+def _num_parameters(model_name: str) -> int:
+    with torch.device("meta"):
+        model = create(model_name)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@lru_cache(maxsize=64)
+def _check_layers(model_name: str) -> None:
+    """Refuse what is not convolutions with one linear layer behind them."""
+    with torch.device("meta"):
+        model = create(model_name).eval()
     try:
         classifier_of(model)
         size = model.pretrained_cfg["input_size"]
@@ -92,7 +107,6 @@ def check_architecture(model_name: str) -> int:
         raise ModelError(
             f"{model_name} is not a convolutional network; choose a CNN, for example resnet18."
         )
-    return count
 
 
 def _check_tag(model_name: str) -> None:
@@ -126,6 +140,14 @@ def classifier_of(model: TimmModel) -> tuple[str, nn.Linear | nn.Conv2d]:
 def head_of(model: TimmModel) -> Head:
     """The `Head` that `build_model` put in."""
     return next(module for module in model.modules() if isinstance(module, Head))
+
+
+def body_parameters(model: TimmModel) -> Iterator[tuple[str, Tensor]]:
+    """Name and value of every weight and buffer outside the classifier, in the model's order."""
+    classifier = str(model.pretrained_cfg.get("classifier"))
+    for name, value in model.state_dict().items():
+        if not name.startswith(f"{classifier}."):
+            yield name, value
 
 
 def body_features(model: TimmModel, inputs: Tensor) -> Tensor:
@@ -178,7 +200,8 @@ def make_optimizer(
     groups = [{**group, "lr": lr * group["scale"]} for group in groups]
     if config.optimizer == "sgd":
         nesterov = config.momentum > 0
-        return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=nesterov)
+        momentum = config.momentum
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
     return torch.optim.AdamW(groups, lr=lr, betas=(config.momentum, 0.99), fused=True)
 
 

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ from trainer.errors import ModelError
 from trainer.events import Exported
 from trainer.export import LoadedModel, load_model
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+ONNX = "model.onnx"
 OPSET = 18
 _CHECKED_BATCHES = (1, 5)
 """Sizes other than the traced one, so that a batch that is not free is found out."""
@@ -29,7 +34,7 @@ def export_onnx(folder: Path) -> Exported:
             the folder cannot be written to.
     """
     loaded = load_model(folder)
-    path, making = folder / "model.onnx", folder / ".making-model.onnx"
+    path, making = folder / ONNX, folder / f".making-{ONNX}"
     try:
         _write(loaded, making)
         check_onnx(loaded, making)
@@ -44,17 +49,34 @@ def export_onnx(folder: Path) -> Exported:
     return Exported(path=str(path))
 
 
+def open_session(path: Path) -> "InferenceSession":
+    """An ONNX file ready to run on the CPU.
+
+    Its threads do not spin while they wait: a training beside it needs the cores.
+
+    Raises:
+        ModelError: ONNX Runtime cannot read it.
+    """
+    import onnxruntime  # only where an ONNX file is used
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise ModelError(f"{path.name} cannot be opened: {_first_line(error)}") from error
+
+
 def check_onnx(loaded: LoadedModel, path: Path) -> None:
     """Compare an ONNX file with its model on batches of several sizes.
 
     Raises:
         ModelError: it does not load, does not run on them, or answers differently.
     """
-    import onnxruntime  # only for this command
-
     gaps = []
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = open_session(path)
         for count in _CHECKED_BATCHES:
             images = fixed_images(loaded, count)
             answer = np.asarray(session.run(["logits"], {"images": images.numpy()})[0])

@@ -1,39 +1,63 @@
 """Opening a dataset as a generator of events: read it, look at every picture, leave out the bad."""
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
 from trainer.config import Config
 from trainer.data import Data, load_data
 from trainer.data.check import check, usable
+from trainer.data.decoded import View
 from trainer.data.names import title_of
 from trainer.data.report import Check
 from trainer.events import Event, Note, Progress
 
+ViewOf = Callable[[Data], View]
+"""Chooses a preprocessing for pictures that have just been opened."""
 
-def usable_data(dataset: str, config: Config) -> Generator[Event, None, Data]:
+
+def usable_data(
+    dataset: str, config: Config, view_of: ViewOf | None = None
+) -> Generator[Event, None, Data]:
     """The dataset without the pictures that cannot be decoded; yields what `check` warns of."""
 
-    data, checked = yield from checked_data(dataset, config)
+    data, checked = yield from checked_data(dataset, config, view_of)
     for finding in checked.findings:
         if finding.level != "info":
             yield Note(text=finding.text)
     return usable(data, checked)
 
 
-def checked_data(dataset: str, config: Config) -> Generator[Event, None, tuple[Data, Check]]:
-    """The dataset and what `check` found; yields Progress while pictures are looked at."""
+def checked_data(
+    dataset: str, config: Config, view_of: ViewOf | None = None
+) -> Generator[Event, None, tuple[Data, Check]]:
+    """The dataset and what `check` found; yields Progress while pictures are looked at.
+
+    Args:
+        dataset: a name, a path or a Hub id.
+        config: how it is split where it brings no split.
+        view_of: how a model will see these pictures: they are decoded for it in the same pass.
+    """
 
     yield Progress(text=f"Opening {title_of(dataset)}", done=0, total=1)
     data = load_data(dataset, valid_fraction=config.valid_fraction, split_seed=config.split_seed)
+    view = view_of(data) if view_of else None
     told: SimpleQueue[tuple[int, int]] = SimpleQueue()
+
+    def tell(done: int, total: int) -> None:
+        told.put((done, total))
+
+    began = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(check, data, on_progress=lambda done, total: told.put((done, total)))
+        found = pool.submit(check, data, on_progress=tell, view=view)
         while not found.done():
-            latest = _latest(told)
-            if latest:
-                yield Progress(text="Checking the pictures", done=latest[0], total=latest[1])
+            if latest := _latest(told):
+                done, total = latest
+                left = (time.perf_counter() - began) / done * (total - done)
+                yield Progress(
+                    text="Reading the pictures", done=done, total=total, seconds_left=left
+                )
     return data, found.result()
 
 

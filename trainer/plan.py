@@ -16,9 +16,8 @@ MIN_STEPS = 100
 """Updates below which a body hardly adapts: on 225 and 500 photos 16 to 32 steps through all
 layers changed nothing for the better (docs/LOG.md)."""
 
-MAX_CPU_PIXELS = 60_000_000
-"""Image pixels that `unfreeze=auto` sends through all layers on a CPU: about a minute for lite0
-on two cores."""
+MAX_SECONDS = 180
+"""How long `unfreeze=auto` trains all layers: `quick` is to stay a matter of minutes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +52,12 @@ def plan(config: Config) -> tuple[Phase, ...]:
 
 
 def reason_to_skip(
-    phase: Phase, config: Config, *, accuracy: float, num_train: int, image_size: int, on_gpu: bool
+    phase: Phase,
+    config: Config,
+    *,
+    accuracy: float,
+    num_train: int,
+    seconds: float | None = None,
 ) -> str:
     """Why an optional phase does not pay, in a sentence; empty where it does.
 
@@ -62,8 +66,7 @@ def reason_to_skip(
         config: the run's.
         accuracy: validation accuracy of the phases before it, 0–1.
         num_train: training pictures.
-        image_size: side in pixels of what the model sees.
-        on_gpu: a GPU computes.
+        seconds: how long it will take on this machine, where that is known.
     """
     if not phase.optional:
         return ""
@@ -78,10 +81,10 @@ def reason_to_skip(
             f"Training all layers is left out: {steps} steps are too few for the body to adapt. "
             "More pictures would help; to do it all the same, train all layers always."
         )
-    if not on_gpu and phase.epochs * num_train * image_size**2 > MAX_CPU_PIXELS:
+    if seconds is not None and seconds > MAX_SECONDS:
         return (
-            "Training all layers is left out: it would take minutes on this CPU. To do it all the "
-            "same, train all layers always."
+            f"Training all layers is left out: it would take {seconds / 60:.0f} minutes on this "
+            "machine. To do it all the same, train all layers always."
         )
     return ""
 

@@ -5,22 +5,21 @@ will train: the same inputs, parameter groups with their ratios, optimizer and l
 """
 
 import math
-import random
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from trainer.batches import forever, seed_for
 from trainer.events import Event, Note, SweepStep, Swept
-from trainer.learner import Learner, Task, ensure_features, task_for
+from trainer.learner import Learner, ensure_features, ensure_training_runtime
 from trainer.model import make_optimizer, set_mode
 from trainer.plan import Phase
+from trainer.restored import restored
 from trainer.schedule import lr_ladder
 from trainer.suggest import smooth_centered, suggest
+from trainer.task import task_for
+from trainer.update import update
 
 DIVERGED = 4.0
 """The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value)."""
@@ -43,6 +42,8 @@ def sweep(
     """
     if phase.cached:
         yield from ensure_features(learner)
+    elif not phase.frozen:
+        yield from ensure_training_runtime(learner)
     began = time.perf_counter()
     config = learner.config
     num_steps = min(config.num_steps, max_steps or config.num_steps)
@@ -52,38 +53,13 @@ def sweep(
     for repeat in range(repeats):
         curve: list[float] = []
         curves.append(curve)
-        with restored(learner):
+        with restored(learner.model):
             for event in _one_sweep(learner, phase, ladder, repeat, repeats):
                 curve.append(event.loss)
                 yield event
     result = _result(ladder, curves, time.perf_counter() - began)
     yield result
     return result
-
-
-@contextmanager
-def restored(learner: Learner) -> Iterator[None]:
-    """Put weights, buffers, modes and random states back at the end, whatever happens."""
-    model = learner.model
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    modes = [(module, module.training) for module in model.modules()]
-    grads = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    rng = (torch.get_rng_state(), np.random.get_state(), random.getstate())
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    try:
-        yield
-    finally:
-        model.load_state_dict(state)
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in grads:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = None
-        torch.set_rng_state(rng[0])
-        np.random.set_state(rng[1])
-        random.setstate(rng[2])
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
 
 
 def _one_sweep(
@@ -96,7 +72,7 @@ def _one_sweep(
     mean = best = 0.0
     for step, (lr, indices) in enumerate(zip(ladder, order, strict=False)):
         seed = seed_for(config.seed, "sweep", repeat, step)
-        loss = train_step(learner, task, optimizer, indices, lr=lr, seed=seed)
+        loss = float(update(learner, task, optimizer, indices, lr=lr, seed=seed))
         mean = 0.9 * mean + 0.1 * loss
         smooth = mean / (1 - 0.9 ** (step + 1))
         best = smooth if step == 0 else min(best, smooth)
@@ -110,34 +86,6 @@ def _one_sweep(
         )
         if not math.isfinite(loss) or (step > 10 and smooth > DIVERGED * best):
             return
-
-
-def train_step(
-    learner: Learner,
-    task: Task,
-    optimizer: torch.optim.Optimizer,
-    indices: np.ndarray,
-    *,
-    lr: float,
-    seed: int,
-) -> float:
-    """One optimizer update at `lr`; all its randomness comes from `seed`. Returns the loss.
-
-    An update whose loss is not finite is not made.
-    """
-    torch.manual_seed(seed)  # dropout and stochastic depth, if the model has any
-    inputs = task.inputs(indices, torch.Generator().manual_seed(seed))
-    labels = learner.train_labels[torch.from_numpy(indices).to(learner.runtime.device)]
-    logits = task.logits(inputs)
-    loss = functional.cross_entropy(logits, labels, label_smoothing=learner.config.label_smoothing)
-    value = float(loss.detach())
-    if math.isfinite(value):
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["scale"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-    return value
 
 
 def _result(ladder: tuple[float, ...], curves: list[list[float]], seconds: float) -> Swept:

@@ -4,6 +4,7 @@ The geometry is timm's own evaluation transform (resize, crop, interpolation of 
 config), applied once and kept as uint8; scaling to the model's mean and std happens in batches.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -28,6 +29,12 @@ class Preprocess:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @property
+    def min_side(self) -> int:
+        """Pixels of a picture's short side below which it must not be decoded at less than its
+        full size: twice what it is resized to, so that the resizing still sees fine detail."""
+        return 2 * math.floor(self.image_size / self.crop_pct)
+
     def view(self, image: Image.Image) -> np.ndarray:
         """The part of the picture that the model sees, uint8 `[S, S, 3]`.
 
@@ -39,7 +46,8 @@ class Preprocess:
         """uint8 or 0–255 float `[N, 3, S, S]` to the model's float32 input, on the same device."""
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
-        return images.float().div(255).sub(mean).div(std)
+        # In place after the first step, to the bit what timm's transform computes.
+        return torch.div(images, 255).sub_(mean).div_(std)
 
     def to_timm(self) -> dict[str, Any]:
         """The `data_config` that timm writes beside exported weights."""

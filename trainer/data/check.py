@@ -1,31 +1,37 @@
 """Look at every picture of a dataset once, before anything is trained on it.
 
-Every picture is decoded, because a damaged one shows itself only then; nothing decoded is kept
-but a hash of the pixels. The result is cached under the cache root by the data's fingerprint.
+Every picture is decoded, because a damaged one shows itself only then; in the same pass it is
+kept as the model will see it (`decoded`). The result is cached by the data's fingerprint.
 
 Not covered: pictures that are alike but not identical to the pixel (resized, recompressed).
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median_low
 
+import numpy as np
+
 from trainer.data.cache import cache_root, read_json, write_json
 from trainer.data.dataset import Data, Picture, Skipped, Split
+from trainer.data.decoded import View, Writer, is_decoded
 from trainer.data.findings import TINY_SIDE, findings
-from trainer.data.picture import decode
+from trainer.data.picture import decode_with_size
 from trainer.data.report import Check, Twin, fingerprint
 from trainer.errors import DatasetError, PictureError
 from trainer.limits import Limits
 
 _MAX_WORKERS = 8
 """Threads; each holds one decoded picture, up to about 300 MB at the limit of 25 Mpx."""
+
+_AT_ONCE = 128
+"""Pictures handed to the threads together, so that what waits to be written stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ def check(
     on_progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
     limits: Limits | None = None,
+    view: View | None = None,
 ) -> Check:
     """Decode every picture once and say what was seen.
 
@@ -54,13 +61,14 @@ def check(
             from it stops the check. Not called where the cache has the answer.
         workers: threads that decode; one for each core, at most 8, by default.
         limits: `max_pixels` and `max_picture_bytes`; from the environment by default.
+        view: how a model sees them: the pictures are decoded for it on the way.
     """
     limits = limits or Limits.from_env()
     key = fingerprint(data)
     path = _cache_path(key, limits)
     known = _cached(path, key)
     if known is None:
-        looks = _look_at_all(data, limits, workers, on_progress)
+        looks = _look_at_all(data, limits, workers, view, on_progress)
         known = _facts(data, key, looks)
         if not any(look.unread for look in looks):
             # Without its cache the check is slower, not wrong: a full disk must not stop it.
@@ -108,32 +116,84 @@ def _look_at_all(
     data: Data,
     limits: Limits,
     workers: int | None,
+    view: View | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[_Look]:
     """One look a picture, in the order of the splits."""
-    pictures = [picture for split in data.splits for picture in split.pictures]
+    total = sum(len(split) for split in data.splits)
     num_workers = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="check")
     looks: list[_Look] = []
     try:
-        for look in pool.map(partial(_look, limits=limits), pictures):
-            looks.append(look)
-            if on_progress is not None:
-                on_progress(len(looks), len(pictures))
+        for split in data.splits:
+            kept = None if view is None or is_decoded(split, view) else view
+            with _Keeper(kept) as keeper:
+                for picture, look, image in _looks(split, limits, kept, pool):
+                    looks.append(look)
+                    if image is not None:
+                        keeper.add(picture, image)
+                    if on_progress is not None:
+                        on_progress(len(looks), total)
+                keeper.finish()
     finally:
         pool.shutdown(cancel_futures=True)
     return looks
 
 
-def _look(picture: Picture, *, limits: Limits) -> _Look:
+class _Keeper:
+    """Writes the decoded pictures where a view is given and the disk takes them.
+
+    Without them a check is as true: a full disk must not stop it.
+    """
+
+    def __init__(self, view: View | None) -> None:
+        self._stack = ExitStack()
+        self._writer: Writer | None = None
+        with suppress(OSError):
+            self._writer = self._stack.enter_context(Writer(view)) if view else None
+
+    def __enter__(self) -> "_Keeper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, picture: Picture, image: np.ndarray) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.add(picture, image)
+        except OSError:
+            self._writer = None
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            if self._writer is not None:
+                self._writer.finish()
+
+
+def _looks(
+    split: Split, limits: Limits, view: View | None, pool: ThreadPoolExecutor
+) -> Iterator[tuple[Picture, _Look, np.ndarray | None]]:
+    """Each picture, what it showed, and as the model sees it."""
+    look = partial(_look, limits=limits, view=view)
+    for start in range(0, len(split), _AT_ONCE):
+        some = split.pictures[start : start + _AT_ONCE]
+        for picture, (seen, image) in zip(some, pool.map(look, some), strict=True):
+            yield picture, seen, image
+
+
+def _look(
+    picture: Picture, *, limits: Limits, view: View | None
+) -> tuple[_Look, np.ndarray | None]:
+    min_side = view.min_side if view else None
     try:
-        image = decode(picture.read(), limits=limits)
+        image, (width, height) = decode_with_size(picture.read(), limits=limits, min_side=min_side)
     except PictureError as error:
-        return _Look(reason=str(error))
+        return _Look(reason=str(error)), None
     except OSError as error:
-        return _Look(reason=f"cannot be read ({error.strerror or error})", unread=True)
+        return _Look(reason=f"cannot be read ({error.strerror or error})", unread=True), None
     pixels = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-    return _Look(image.width, image.height, pixels)
+    return _Look(width, height, pixels), view.view(image) if view else None
 
 
 def _facts(data: Data, key: str, looks: Sequence[_Look]) -> Check:

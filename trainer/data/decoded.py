@@ -1,26 +1,29 @@
-"""The decoded pictures of a split: uint8 `[N, S, S, 3]` in a memory-mapped file, made once.
+"""The decoded pictures of a split: uint8 `[N, S, S, 3]` in one file, made once, read as needed.
 
 The file is keyed by the pictures, the preprocessing and this file's version; a process that is
-killed while it writes leaves only a temporary file that nobody reads.
+killed while it writes leaves only a temporary file that nobody reads. Pictures are read from the
+file and not mapped into memory, so that a process does not grow with its dataset.
 """
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from PIL import Image
 
-from trainer.data.cache import cache_root
-from trainer.data.dataset import Split
+from trainer.data.cache import cache_root, make_room, temporary_sibling
+from trainer.data.dataset import Picture, Split
 from trainer.data.picture import DECODER_VERSION, decode
 
-VERSION = 1
+VERSION = 2
 """Raised when decoding or the preprocessing changes what is stored."""
+
+FOLDER = "decoded"
 
 
 class View(Protocol):
@@ -29,56 +32,113 @@ class View(Protocol):
     @property
     def image_size(self) -> int: ...
 
+    @property
+    def min_side(self) -> int: ...
+
     def view(self, image: Image.Image) -> np.ndarray: ...
 
 
-def decoded_path(split: Split, view: View) -> Path:
-    """Where the split's decoded pictures are kept for this preprocessing."""
+class DecodedSplit:
+    """The decoded pictures of one split; what is indexed is read, uint8 `[n, S, S, 3]`.
+
+    The file stays open: it can be read also after the cache has dropped it.
+    """
+
+    def __init__(self, path: Path, count: int, side: int) -> None:
+        self.shape = (count, side, side, 3)
+        self._file = path.open("rb", buffering=0)
+        weakref.finalize(self, self._file.close)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: "slice | np.ndarray") -> np.ndarray:
+        indices = range(len(self))[which] if isinstance(which, slice) else which
+        images = np.empty((len(indices), *self.shape[1:]), dtype=np.uint8)
+        size = images[0].nbytes if len(images) else 0
+        for row, index in zip(images, indices, strict=True):
+            self._file.seek(int(index) * size)
+            if self._file.readinto(row.data) != size:
+                raise OSError(f"the cache of decoded pictures ends before picture {index}")
+        return images
+
+
+class Writer:
+    """Writes a split's file picture by picture; it takes its place only when it is whole."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._pictures: list[Picture] = []
+        folder = cache_root() / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self._making = temporary_sibling(folder / "making")
+        self._file = self._making.open("wb")
+
+    def add(self, picture: Picture, image: np.ndarray) -> None:
+        """The next picture, uint8 `[S, S, 3]`."""
+        self._file.write(image.tobytes())
+        self._pictures.append(picture)
+
+    def finish(self) -> None:
+        """Put the file in its place, and drop the longest unused ones beyond the limit."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._making.replace(decoded_path(self._pictures, self._view))
+        make_room()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._making.unlink(missing_ok=True)
+
+
+def decoded_path(pictures: Sequence[Picture], view: View) -> Path:
+    """Where these pictures are kept, decoded for this preprocessing."""
     key = hashlib.sha256(f"{VERSION}|{DECODER_VERSION}|{view!r}".encode())
-    for picture in split.pictures:
-        key.update(f"|{picture.name}|{picture.stamp}".encode())
-    return cache_root() / "decoded" / f"{key.hexdigest()[:32]}.npy"
+    for picture in pictures:
+        key.update(f"|{picture.name}|{picture.stamp}".encode("utf-8", "backslashreplace"))
+    return cache_root() / FOLDER / f"{key.hexdigest()[:32]}.u8"
+
+
+def is_decoded(split: Split, view: View) -> bool:
+    """Whether the split's file is there, and as long as it must be."""
+    path = decoded_path(split.pictures, view)
+    try:
+        os.utime(path)  # used again: the last one to be cleared away
+        return path.stat().st_size == len(split) * view.image_size**2 * 3
+    except OSError:
+        return False
 
 
 def decode_split(split: Split, view: View) -> Iterator[tuple[int, int]]:
-    """Make the split's file unless it exists; yields (done, total) as it goes.
+    """Make the split's file unless it is there; yields (done, total) as it goes.
 
     Raises:
         PictureError: a picture cannot be decoded; `check.usable` leaves such pictures out.
         OSError: the disk is full or not writable.
     """
-    path = decoded_path(split, view)
-    if path.exists():
-        os.utime(path)  # used again: the last one to be cleared away
+    if is_decoded(split, view):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".making-", suffix=".npy")
-    os.close(handle)
-    try:
-        yield from _fill(Path(name), split, view)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+
+    def make(picture: Picture) -> np.ndarray:
+        return view.view(decode(picture.read(), min_side=view.min_side))
+
+    with Writer(view) as writer, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(split), 128):  # what waits to be written stays small
+            some = split.pictures[start : start + 128]
+            for picture, image in zip(some, pool.map(make, some), strict=True):
+                writer.add(picture, image)
+            yield start + len(some), len(split)
+        writer.finish()
 
 
-def open_decoded(split: Split, view: View) -> np.ndarray:
-    """The decoded pictures, uint8 `[N, S, S, 3]`, read from disk as they are used."""
-    return np.load(decoded_path(split, view), mmap_mode="r")
+def open_decoded(split: Split, view: View) -> DecodedSplit:
+    """The decoded pictures of a split that `decode_split` has made.
 
-
-def _fill(path: Path, split: Split, view: View) -> Iterator[tuple[int, int]]:
-    total = len(split)
-    shape = (total, view.image_size, view.image_size, 3)
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-
-    def make(index: int) -> None:
-        images[index] = view.view(decode(split.pictures[index].read()))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL
-        for start in range(0, total, 64):
-            some = range(start, min(start + 64, total))
-            list(pool.map(make, some))
-            yield some.stop, total
-    images.flush()
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    Raises:
+        OSError: the file is not there.
+    """
+    return DecodedSplit(decoded_path(split.pictures, view), len(split), view.image_size)

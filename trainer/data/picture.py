@@ -52,6 +52,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 def decode(
@@ -63,13 +64,19 @@ def decode(
         data: the encoded bytes.
         limits: `max_picture_bytes` and `max_pixels` are kept; from the environment by default.
         min_side: let a JPEG be decoded at a half, a quarter or an eighth while its short side
-            stays at least this long. Several times faster, but the pixels differ slightly from
-            a full decode, so it is off where numbers must be exact.
+            stays at least this long: several times faster for photos of many megapixels.
 
     Raises:
         PictureError: with a short reason in words that follows the picture's name, as in
             "is cut off".
     """
+    return decode_with_size(data, limits=limits, min_side=min_side)[0]
+
+
+def decode_with_size(
+    data: bytes, *, limits: Limits | None = None, min_side: int | None = None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """As `decode`, with the picture's own width and height, upright, in pixels."""
     limits = limits or Limits.from_env()
     if not data:
         raise PictureError("is empty")
@@ -79,14 +86,20 @@ def decode(
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _refuse_costly(image, data, limits)
+            size = image.size
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
+            drafted = image.size != size
             image.load()
             # Read after load(): a PNG may hold its EXIF after the pixels, and Pillow turns a
             # TIFF by itself while loading and then forgets the orientation.
             orientation = _orientation(image)
             rgb = _to_rgb(image)
-        return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+        upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+        if not drafted:
+            return upright, upright.size
+        width, height = size
+        return upright, (height, width) if orientation in _SIDEWAYS else (width, height)
     except PictureError:
         raise
     except _PILLOW_ERRORS as error:

@@ -15,25 +15,34 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from trainer.allocator import give_back, keep_freed_memory
+from trainer.runner.exports import Exports
 from trainer.runner.folder import read_folder, record, stop_requested
 
 
 def main(niceness: int, names_path: Path) -> None:
     """Serve until standard input ends."""
     os.nice(niceness)
+    keep_freed_memory()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     closing = threading.Event()
     folders: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(folders, closing), daemon=True).start()
+    exports = Exports()
     _answer(answers, f"ready {_warm_up(names_path)}")
     while (folder := folders.get()) is not None:
         run = read_folder(folder)
         if run is not None and run.status == "queued":
             for _ in record(run, partial(_should_stop, closing, folder)):
                 pass
+            ended = read_folder(folder)
+            if run.kind == "train" and ended is not None and ended.status == "done":
+                exports.add(folder / "model")
+        give_back()
         if not closing.is_set():
             _answer(answers, f"ended {folder.name}")
+    exports.close()
 
 
 def _should_stop(closing: threading.Event, folder: Path) -> bool:

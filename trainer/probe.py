@@ -1,0 +1,161 @@
+"""The probe: which arithmetic is fastest for a model on this machine, measured once and kept.
+
+No one setting is best for all: on two Zen 4 cores training resnet18 is twice as fast in bf16,
+mobilenetv3_small_100 a third slower (docs/LOG.md). Each choice is tried in turn with the best of
+the ones before it; ties keep the first. A GPU is not probed: bf16 and channels-last win there.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from trainer.config import Config
+from trainer.data.cache import cache_root, read_json, write_json
+from trainer.model import TimmModel, body_features, set_mode
+from trainer.restored import restored
+from trainer.runtime import Runtime, has_bf16, runtime_from
+
+VERSION = 1
+GAIN = 1.05
+"""How much faster a setting must be to displace the one before it: less is noise."""
+IMAGES = 16
+"""Images of one timed pass, unless more at once are tried."""
+
+HOPELESS = 1.25
+"""How much slower than the best a first pass must be to need no second one."""
+
+
+def known_probe(
+    config: Config, runtime: Runtime, image_size: int, *, training: bool
+) -> Runtime | None:
+    """What was measured before on this machine, with these versions; none: nothing was."""
+    known = read_json(_path(config, runtime, image_size, training=training))
+    try:
+        return runtime_from(known, runtime.device) if known else None
+    except (KeyError, TypeError):  # written by another version
+        return None
+
+
+def probe(
+    model: TimmModel, config: Config, runtime: Runtime, image_size: int, *, training: bool
+) -> Runtime:
+    """The fastest runtime for this model's frozen body, or for training all its layers.
+
+    Args:
+        model: it is left with its weights, modes and gradients as they were.
+        config: an explicit `precision` is kept.
+        runtime: where to begin; its device is kept.
+        image_size: side in pixels of what the model sees.
+        training: forward, backward and no update; else the forward pass alone.
+    """
+    if runtime.device.type != "cpu":
+        return runtime
+    found = known_probe(config, runtime, image_size, training=training)
+    if found is None:
+        found = _measure(model, config, runtime, image_size, training=training)
+        with suppress(OSError):  # a full disk: it is measured again next time
+            path = _path(config, runtime, image_size, training=training)
+            write_json(path, found.to_dict())
+    return found
+
+
+def _path(config: Config, runtime: Runtime, image_size: int, *, training: bool) -> Path:
+    """Keyed by everything that decides the speed."""
+    parts: dict[str, Any] = {
+        "version": VERSION,
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "model": config.model_name,
+        "precision": config.precision,
+        "size": image_size,
+        "training": training,
+        "device": str(runtime.device),
+    }
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return cache_root() / "probes" / f"{key}.json"
+
+
+def _measure(
+    model: TimmModel, config: Config, runtime: Runtime, image_size: int, *, training: bool
+) -> Runtime:
+    with restored(model):
+        set_mode(model, frozen=not training, pretrained=config.pretrained)
+        best = replace(runtime, threads=torch.get_num_threads(), batch_size=IMAGES)
+        speed = _speed(model, best, image_size, training=training, best=0.0)
+        best = replace(best, images_per_second=speed)
+        tried = [best]
+        for turn in range(3 if training else 4):
+            for candidate in _candidates(turn, best, config):
+                to_beat = best.images_per_second
+                speed = _speed(model, candidate, image_size, training=training, best=to_beat)
+                tried.append(replace(candidate, images_per_second=speed))
+                if speed > best.images_per_second * GAIN:
+                    best = tried[-1]
+    best.apply(model)
+    return replace(best, reason=_reason(best, tried, config, training=training))
+
+
+def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
+    """The other values of one choice, beside the best so far."""
+    if turn == 0 and config.precision == "auto" and has_bf16(best.device):
+        other = torch.float32 if best.dtype is torch.bfloat16 else torch.bfloat16
+        yield replace(best, dtype=other)
+    elif turn == 1:
+        yield replace(best, channels_last=not best.channels_last)
+    elif turn == 2 and best.threads > 1:
+        yield replace(best, threads=best.threads // 2)
+    elif turn == 3:
+        yield replace(best, batch_size=2 * IMAGES)
+
+
+def _speed(
+    model: TimmModel, runtime: Runtime, image_size: int, *, training: bool, best: float
+) -> float:
+    """Images a second: the better of two passes after one that does not count."""
+    runtime.apply(model)
+    count = runtime.batch_size
+    rng = torch.Generator().manual_seed(0)
+    images = runtime.inputs(torch.randn(count, 3, image_size, image_size, generator=rng))
+    labels = torch.zeros(count, dtype=torch.int64, device=runtime.device)
+    fastest = 0.0
+    for turn in range(3):
+        began = time.perf_counter()
+        if training:
+            with runtime.autocast():
+                logits = model(images)
+            functional.cross_entropy(logits.float(), labels).backward()
+        else:
+            with torch.inference_mode(), runtime.autocast():
+                body_features(model, images)
+        speed = count / (time.perf_counter() - began)
+        if turn:
+            fastest = max(fastest, speed)
+        if turn == 1 and speed * HOPELESS < best:
+            break
+    return fastest
+
+
+def _reason(best: Runtime, tried: list[Runtime], config: Config, *, training: bool) -> str:
+    """What was chosen and what the alternatives reached, in words."""
+    what = "training" if training else "the frozen body"
+    others = [f"{_words(other)} {other.images_per_second:.0f}" for other in tried if other != best]
+    text = f"{_words(best)} for {what}: {best.images_per_second:.0f} images a second"
+    if config.precision != "auto":
+        text = f"{text}, precision as asked"
+    return f"{text} (measured; {', '.join(others)})" if others else text
+
+
+def _words(runtime: Runtime) -> str:
+    layout = "channels-last" if runtime.channels_last else "channels-first"
+    threads = f"{runtime.threads} thread{'s' if runtime.threads > 1 else ''}"
+    return f"{runtime.precision} {layout}, {runtime.batch_size} at once, {threads}"
