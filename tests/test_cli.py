@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(workplace: Path) -> 
         assert (answer.code, answer.last["event"]) == (0, "planned")
         assert answer.last["total_steps"] == 3 * 23
         assert "--seed 5" in answer.last["command"]
+        assert answer.last["train_seconds"] > answer.last["sweep_seconds"] > 0
         assert len(answer.last["phases"]) == 1
         assert "step" not in {event["event"] for event in answer.events}
         assert sorted(workplace.iterdir()) == before
@@ -388,7 +389,7 @@ def test_a_run_stopped_before_its_first_checkpoint_can_be_taken_up_with_resume(
 def test_a_plan_names_a_command_that_means_the_same(folder: Path, tmp_path: Path) -> None:
     (planned,) = (
         event
-        for event in execute(_job(folder, dry_run=True), tmp_path)
+        for event in execute(replace(_job(folder), kind="estimate"), tmp_path)
         if isinstance(event, Planned)
     )
     assert planned.num_train == 26

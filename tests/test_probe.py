@@ -38,6 +38,7 @@ def speeds(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Runtime], flo
 
         monkeypatch.setattr(probing, "_speed", speed)
         monkeypatch.setattr(probing, "has_bf16", lambda device: True)
+        monkeypatch.setattr(probing, "_alone", lambda *_: True)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
         monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
         return tried
@@ -52,7 +53,10 @@ def run(config: Config | None = None, *, training: bool = False) -> Runtime:
     return probe(model, config, start, 32, training=training)
 
 
-def test_a_real_measurement_leaves_the_model_as_it_was(cache: Path) -> None:
+def test_a_real_measurement_leaves_the_model_as_it_was(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "ALONE", 0.0)  # other tests may run beside this one
     config = tiny_config(precision="auto")
     model = build_model(config, 3)
     before, modes = digest(model), [module.training for module in model.modules()]
@@ -112,7 +116,7 @@ def test_larger_batches_are_tried_for_looking_only(speeds: Any) -> None:
     assert run().batch_size == 32
     tried.clear()
     assert run(training=True).batch_size == 16
-    assert all(runtime.batch_size == 16 for runtime in tried)
+    assert all(runtime.batch_size == 8 for runtime in tried)
 
 
 def test_a_precision_that_was_asked_for_is_kept(speeds: Any) -> None:
@@ -132,6 +136,18 @@ def test_it_measures_once_for_a_model_size_and_kind(speeds: Any) -> None:
     run(training=True)
     run(tiny_config(precision="auto", model_name="test_byobnet"))
     assert len(tried) > 5
+
+
+def test_what_was_measured_beside_others_is_not_kept(
+    cache: Path, speeds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds(lambda runtime: 1.0)
+    monkeypatch.setattr(probing, "_alone", lambda *_: False)
+    assert run().images_per_second == 1.0
+    assert not cache.exists()
+    monkeypatch.undo()
+    assert probing._alone(seconds=1.0, cpu_seconds=0.9 * torch.get_num_threads())
+    assert not probing._alone(seconds=1.0, cpu_seconds=0.5 * torch.get_num_threads())
 
 
 def test_what_was_kept_and_cannot_be_read_is_measured_again(cache: Path, speeds: Any) -> None:

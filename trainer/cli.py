@@ -40,6 +40,7 @@ from trainer.events import (
     to_json,
 )
 from trainer.jobs import Job, job_from_dict
+from trainer.plan_words import duration_words
 from trainer.runner.folder import create_run, new_run_id, read_folder, record
 
 KEPT = ("sweep", "train")
@@ -58,7 +59,7 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     keep_freed_memory()
     job = _job(arguments, config)
-    if job.kind in KEPT and not job.dry_run:
+    if job.kind in KEPT:
         return _run(job, _folder(arguments, job), as_json=arguments.json)
     with tempfile.TemporaryDirectory(prefix="lrlab-") as scratch:
         return _run(job, Path(scratch) / job.kind, as_json=arguments.json)
@@ -189,6 +190,7 @@ def _more_words(event: Event) -> Iterator[str]:
             yield from (finding.text for finding in Check.from_dict(dict(event.summary)).findings)
         case Planned():
             yield f"{event.total_steps} steps: {'; '.join(event.phases)}"
+            yield duration_words(event)
             yield event.command
         case Exported():
             yield f"Written: {event.path}"
@@ -245,15 +247,14 @@ def _job(arguments: argparse.Namespace, config: Config) -> Job:
     if values.get("top", 5) < 1:
         raise ConfigError("--top must be at least 1.")
     return Job(
-        kind=arguments.command,
+        kind="estimate" if values.get("dry_run") else arguments.command,
         config=config,
         dataset=values.get("dataset", ""),
         model=values.get("model", ""),
         images=tuple(values.get("images", ())),
         split=values.get("split", "valid"),
         top=values.get("top", 5),
-        resume=values.get("resume", False),
-        dry_run=values.get("dry_run", False),
+        resume=values.get("resume", False) and not values.get("dry_run"),
         repo_id=values.get("repo_id", ""),
         public=values.get("public", False),
     )
@@ -278,8 +279,8 @@ def _resumed(job: Job, folder: Path) -> Job:
     """The job to go on with, under its old settings; from the start where it has no checkpoint."""
     has_checkpoint = any(folder.glob("ckpt-*"))
     run = read_folder(folder)
-    if job.dry_run or (run is None and has_checkpoint):
-        return replace(job, resume=has_checkpoint)
+    if run is None and has_checkpoint:
+        return job
     if run is None or run.kind != "train":
         raise ConfigError(f"{folder.name} holds no training to go on with; leave out --resume.")
     old = job_from_dict(run.job)

@@ -180,13 +180,19 @@ class Checked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What `--dry-run` answers: the steps of each phase, nothing run."""
+    """What `--dry-run` answers: the steps of each phase and how long they take, nothing run."""
 
     phases: tuple[str, ...]
     total_steps: int
     num_train: int
     num_valid: int
     command: str
+    sweep_seconds: float = 0.0
+    """A sweep alone, on this machine."""
+    train_seconds: float = 0.0
+    """The training with its sweeps, without the phases that may be left out."""
+    optional_seconds: float = 0.0
+    """More, if those are carried out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,10 +64,7 @@ def cached_features(
     Returns:
         float32 `[views, N, F]` on the runtime's device.
     """
-    names = "|".join(view.name for view in views)
-    rule = f"{VERSION}|{pictures_key}|{preprocess!r}|{runtime.precision}|{names}"
-    key = hashlib.sha256(f"{rule}|{body_digest(model)}".encode()).hexdigest()[:32]
-    path = cache_root() / "features" / f"{key}.safetensors"
+    path = features_path(model, pictures_key, preprocess, runtime, views)
     known = _read(path)
     if known is not None and known.shape[:2] == (len(views), len(images)):
         return known.to(runtime.device)
@@ -90,6 +87,20 @@ def cached_features(
     features = torch.stack(parts)
     _write(path, features)
     return features
+
+
+def features_path(
+    model: TimmModel,
+    pictures_key: str,
+    preprocess: Preprocess,
+    runtime: Runtime,
+    views: Sequence["PictureView"],
+) -> Path:
+    """Where such features are kept; the arguments are those of `cached_features`."""
+    names = "|".join(view.name for view in views)
+    rule = f"{VERSION}|{pictures_key}|{preprocess!r}|{runtime.precision}|{names}"
+    key = hashlib.sha256(f"{rule}|{body_digest(model)}".encode()).hexdigest()[:32]
+    return cache_root() / "features" / f"{key}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

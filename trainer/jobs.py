@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.opening import ViewOf
 
 HUB_PREFIX = "hf-hub:"
-KINDS = ("check", "sweep", "train", "evaluate", "predict", "export", "push")
+KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", "push")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,6 @@ class Job:
     top: int = 5
     resume: bool = False
     """Go on from the run folder's checkpoint."""
-    dry_run: bool = False
     repo_id: str = ""
     public: bool = False
 
@@ -74,6 +73,7 @@ def execute(
     """
     work = {
         "check": _check,
+        "estimate": _estimate,
         "sweep": _sweep,
         "train": _train,
         "evaluate": _evaluate,
@@ -112,6 +112,28 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     yield Checked(summary=checked.to_dict(), seconds=time.perf_counter() - began)
 
 
+def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """What a training would do, and how long a sweep and it would take."""
+    from trainer.estimate import estimate
+    from trainer.plan import num_steps, plan
+
+    del folder
+    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    data = yield from stoppable(opened, should_stop)
+    seconds = yield from stoppable(estimate(data, job.config), should_stop)
+    phases, count = plan(job.config), len(data.train)
+    yield Planned(
+        phases=tuple(phase.title for phase in phases),
+        total_steps=sum(num_steps(phase, job.config, count) for phase in phases),
+        num_train=count,
+        num_valid=len(data.valid),
+        command=command_line(job.config, job.dataset),
+        sweep_seconds=seconds.sweep,
+        train_seconds=seconds.train,
+        optional_seconds=seconds.optional,
+    )
+
+
 def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     from trainer.learner import prepare
     from trainer.plan import sweep_phase
@@ -143,9 +165,6 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         job = replace(job, config=config_for(**checkpoint.state["config"]))
     opened = usable_data(job.dataset, job.config, _view_of(job.config))
     data = yield from stoppable(opened, should_stop)
-    if job.dry_run:
-        yield _planned(job, len(data.train), len(data.valid))
-        return
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
     run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
     if run is None:
@@ -280,16 +299,3 @@ def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:
     }
     wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
     write_sheet(wrong, folder / "worst")
-
-
-def _planned(job: Job, num_train: int, num_valid: int) -> Planned:
-    from trainer.plan import num_steps, plan
-
-    phases = plan(job.config)
-    return Planned(
-        phases=tuple(phase.title for phase in phases),
-        total_steps=sum(num_steps(phase, job.config, num_train) for phase in phases),
-        num_train=num_train,
-        num_valid=num_valid,
-        command=command_line(job.config, job.dataset),
-    )

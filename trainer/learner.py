@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from trainer.model import TimmModel, build_model, head_of
 from trainer.probe import known_probe, probe
 from trainer.runtime import Runtime, choose_runtime, exact_runtime
 from trainer.transforms import Preprocess
+
+_SAMPLE = 64
+"""Training pictures by which augmentation is chosen."""
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
         yield Note(text=why_size)
     train_images = yield from decoded(data.train, preprocess)
     valid_images = yield from decoded(data.valid, preprocess)
-    augmentation = choose_augmentation(config.augment, data.class_names, train_images[:64])
+    augmentation = choose_augmentation(config.augment, data.class_names, train_images[:_SAMPLE])
     yield Note(text=f"Augmentation {augmentation.level}; {augmentation.reason}.")
     return Learner(
         config=config,
@@ -92,6 +95,15 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
         train_labels=torch.tensor(data.train.labels, device=runtime.device),
         valid_labels=np.array(data.valid.labels),
     )
+
+
+def augmentation_for(data: Data, config: Config, preprocess: Preprocess) -> Augmentation:
+    """What `prepare` will choose; before the pictures are decoded, what it would for photos."""
+    try:
+        images = open_decoded(data.train, preprocess)[:_SAMPLE]
+    except OSError:
+        images = np.arange(3, dtype=np.uint8).reshape(1, 1, 1, 3)  # not grey
+    return choose_augmentation(config.augment, data.class_names, images)
 
 
 def decoded(split: Split, preprocess: Preprocess) -> Generator[Event, None, DecodedSplit]:
@@ -121,7 +133,7 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
         learner.valid_images,
         valid_key,
         preprocess,
-        exact_runtime(config),
+        (yield from _exact(learner)),
         views[:1],
         text=text,
     )
@@ -133,6 +145,15 @@ def ensure_training_runtime(learner: Learner) -> Generator[Event, None, None]:
     """Measure once how all layers train fastest here."""
     if learner.training_runtime is None:
         learner.training_runtime = yield from _probed(learner, training=True)
+
+
+def _exact(learner: Learner) -> Generator[Event, None, Runtime]:
+    """The fastest float32."""
+    config, size = replace(learner.config, precision="fp32"), learner.preprocess.image_size
+    runtime = exact_runtime(config)
+    if runtime.device.type == "cpu" and not known_probe(config, runtime, size, training=False):
+        yield Progress(text="Measuring this machine", done=0, total=1)
+    return probe(learner.model, config, runtime, size, training=False)
 
 
 def _probed(learner: Learner, *, training: bool) -> Generator[Event, None, Runtime]:

@@ -240,6 +240,12 @@ def _create(config: Config) -> TimmModel:
     return create(config.model_name, pretrained=True)
 
 
+def has_weights_here(config: Config) -> bool:
+    """Whether the model's first weights need no download."""
+    name = config.model_name
+    return not config.pretrained or name in EMBEDDED or _cached(name)
+
+
 def _cached(model_name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache  # only for models from the Hub
 

@@ -29,6 +29,10 @@ GAIN = 1.05
 IMAGES = 16
 """Images of one timed pass, unless more at once are tried."""
 
+ALONE = 0.7
+"""Share of its threads' time that a measurement must get to be believed later: 0.9 was seen on
+idle cores, 0.5 with as many other busy processes as cores."""
+
 HOPELESS = 1.25
 """How much slower than the best a first pass must be to need no second one."""
 
@@ -52,7 +56,7 @@ def probe(
     Args:
         model: it is left with its weights, modes and gradients as they were.
         config: an explicit `precision` is kept.
-        runtime: where to begin; its device is kept.
+        runtime: where to begin; its device is kept, and for training its threads.
         image_size: side in pixels of what the model sees.
         training: forward, backward and no update; else the forward pass alone.
     """
@@ -60,7 +64,10 @@ def probe(
         return runtime
     found = known_probe(config, runtime, image_size, training=training)
     if found is None:
+        began, used = time.perf_counter(), time.process_time()
         found = _measure(model, config, runtime, image_size, training=training)
+        if not _alone(time.perf_counter() - began, time.process_time() - used):
+            return found
         with suppress(OSError):  # a full disk: it is measured again next time
             path = _path(config, runtime, image_size, training=training)
             write_json(path, found.to_dict())
@@ -90,11 +97,13 @@ def _measure(
 ) -> Runtime:
     with restored(model):
         set_mode(model, frozen=not training, pretrained=config.pretrained)
-        best = replace(runtime, threads=torch.get_num_threads(), batch_size=IMAGES)
+        count = IMAGES // 2 if training else IMAGES
+        best = replace(runtime, batch_size=count)
+        best = replace(best, threads=best.threads or torch.get_num_threads())
         speed = _speed(model, best, image_size, training=training, best=0.0)
         best = replace(best, images_per_second=speed)
         tried = [best]
-        for turn in range(3 if training else 4):
+        for turn in range(2 if training else 4):  # threads: as the body alone likes them
             for candidate in _candidates(turn, best, config):
                 to_beat = best.images_per_second
                 speed = _speed(model, candidate, image_size, training=training, best=to_beat)
@@ -102,7 +111,14 @@ def _measure(
                 if speed > best.images_per_second * GAIN:
                     best = tried[-1]
     best.apply(model)
+    if training:
+        best = replace(best, batch_size=IMAGES)
     return replace(best, reason=_reason(best, tried, config, training=training))
+
+
+def _alone(seconds: float, cpu_seconds: float) -> bool:
+    """Whether nobody else had the cores meanwhile."""
+    return cpu_seconds >= ALONE * seconds * torch.get_num_threads()
 
 
 def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:

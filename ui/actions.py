@@ -53,9 +53,10 @@ def submit_check(context: Context, visit: Visit, dataset: str) -> Visit:
     old = context.run(visit, "check")
     if old is not None:
         context.runner.stop(old.run_id)
-    run = context.runner.submit(
-        Job(kind="check", config=config_for(), dataset=dataset), owner=visit.visitor
-    )
+    # The pictures are decoded on the way for the model that the visitor has chosen.
+    config = config_for(model_name=visit.model_name or config_for().model_name)
+    job = Job(kind="check", config=config, dataset=dataset)
+    run = context.runner.submit(job, owner=visit.visitor)
     return visit.with_run("check", run.run_id)
 
 

@@ -12,6 +12,7 @@ from ui.controls import SWEEP_FIELDS, control
 @dataclass(frozen=True, slots=True)
 class SweepTab:
     words: gr.Markdown
+    plan: gr.Markdown
     start: gr.Button
     chart: LiveChart
     verdict: gr.HTML
@@ -26,6 +27,7 @@ def build_sweep_tab() -> SweepTab:
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
             words = gr.Markdown("Choose pictures above; then a sweep takes seconds.")
+            plan = gr.Markdown("", elem_classes="lab-quiet")
             start = gr.Button("Find a learning rate", variant="primary", elem_id="start-sweep")
             with gr.Accordion("Settings of the sweep", open=False):
                 settings = {name: control(name) for name in SWEEP_FIELDS}
@@ -54,6 +56,7 @@ def build_sweep_tab() -> SweepTab:
                 reading = gr.Markdown("Run a sweep first; then this explains the curve you see.")
     return SweepTab(
         words=words,
+        plan=plan,
         start=start,
         chart=chart,
         verdict=verdict,

@@ -15,8 +15,9 @@ from ui.data_panel import OTHER
 from ui.data_view import model_line
 from ui.follow import menus, poll
 from ui.frame import badges_html
-from ui.handling import HIDDEN, QUICK, as_shown, told
+from ui.handling import HIDDEN, QUICK, told
 from ui.page import Page
+from ui.plan_wiring import wire_plan
 from ui.predict_wiring import wire_predict
 from ui.visit import Visit, visit_from
 from ui.words import rate
@@ -28,6 +29,7 @@ def wire(demo: gr.Blocks, page: Page, context: Context) -> None:
     _wire_data(page, context)
     _wire_sweep(page, context)
     _wire_train(page, context)
+    wire_plan(page, context)
     wire_predict(page, context)
 
 
@@ -218,12 +220,6 @@ def _wire_train(page: Page, context: Context) -> None:
         shown = [gr.skip() if name == CUSTOM else values[field] for field in tab.settings]
         return [PRESET_WORDS[name], gr.Accordion(open=name == CUSTOM), *shown]
 
-    def plan(value: Any, **settings: Any) -> tuple[str, str]:
-        try:
-            return actions.planned(context, visit_from(value), settings)
-        except Exception as error:  # noqa: BLE001 shown beside the control, not as a toast
-            return f"⚠ {as_shown(error).message}", ""
-
     @told
     def download(value: Any) -> Any:
         return actions.archive(context, visit_from(value))
@@ -238,15 +234,6 @@ def _wire_train(page: Page, context: Context) -> None:
     tab.resume.click(_action(page, context, resume), base, outputs, **HIDDEN)
     tab.preset.input(
         preset, [tab.preset], [tab.preset_words, tab.fold, *tab.settings.values()], **QUICK
-    )
-    watched = [tab.preset, tab.lr, *tab.settings.values(), page.data.check, page.data.model]
-    gr.on(
-        [component.change for component in watched],
-        plan,
-        [frame.browser],
-        [tab.plan, tab.command],
-        inputs_kwargs=page.settings,
-        **QUICK,
     )
     tab.lr.input(lambda: gr.Textbox(info="typed"), None, [tab.lr], **QUICK)
     tab.try_it.click(lambda: gr.Tabs(selected="predict"), None, [page.tabs], **QUICK)

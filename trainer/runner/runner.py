@@ -6,6 +6,7 @@ Not covered: several trainings at once, and several machines.
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ LANE_OF = {
     "sweep": TRAIN,
     "train": TRAIN,
     "check": QUICK,
+    "estimate": QUICK,
     "predict": QUICK,
     "evaluate": QUICK,
     "export": QUICK,
@@ -132,6 +134,12 @@ class Runner:
         ask_to_stop(lane, folder)
         if at_once:
             lane.kill(folder)
+
+    def forget(self, run_id: str) -> None:
+        """Remove the folder of a run that has ended and that nobody will look at again."""
+        run = self.get(run_id)
+        if run is not None and run.status in ENDED:
+            shutil.rmtree(run.folder, ignore_errors=True)
 
     def recover(self) -> None:
         """Mark the runs that an earlier process left unfinished as stopped."""

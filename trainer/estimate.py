@@ -1,0 +1,226 @@
+"""How long a sweep and a training will take on this machine, before they begin.
+
+Nothing is guessed from tables: the probe's images a second, a few head updates and, where the
+pictures are not decoded yet, a few decodings are measured here and multiplied.
+"""
+
+import os
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional
+
+from trainer.config import Config
+from trainer.data import Data, Split
+from trainer.data.decoded import decoded_path, is_decoded
+from trainer.data.picture import decode
+from trainer.errors import PictureError
+from trainer.events import Event, Progress
+from trainer.features import features_path, picture_views
+from trainer.fit import UNFROZEN_SWEEP_STEPS
+from trainer.image_size import choose_preprocess
+from trainer.learner import augmentation_for
+from trainer.model import (
+    TimmModel,
+    build_model,
+    has_weights_here,
+    head_of,
+    make_optimizer,
+    parameter_groups,
+    set_mode,
+)
+from trainer.plan import Phase, num_steps, plan, reason_to_skip, sweep_phase
+from trainer.probe import probe
+from trainer.restored import restored
+from trainer.runtime import Runtime, choose_runtime, exact_runtime
+from trainer.transforms import Preprocess
+
+_HEAD_STEPS = 30
+_EXPORTS = 4
+"""Times that building the model is spent again on saving, comparing and loading it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds, on a machine that has nothing else to do."""
+
+    sweep: float
+    """The sweep alone."""
+    train: float
+    """The training with its sweeps, without the phases that may be left out."""
+    optional: float
+    """More, if those are carried out; 0 where it is clear already that they are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Speeds:
+    """What was measured."""
+
+    build: float
+    read: float
+    body: Runtime
+    exact: Runtime
+    training: Runtime
+    head_step: float
+    views: int
+    train_known: bool
+    valid_known: bool
+
+
+def estimate(data: Data, config: Config) -> Generator[Event, None, Estimate]:
+    """Measure what is not known yet, and add up the phases of the plan.
+
+    Args:
+        data: the dataset, checked.
+        config: the run's.
+
+    Yields:
+        Progress while something is measured.
+
+    Raises:
+        ModelError, ConfigError: as `build_model` and `choose_runtime`.
+    """
+    preprocess, _ = choose_preprocess(config, data)
+    began = time.perf_counter()
+    # Random weights compute as fast as the right ones, and need no download.
+    model = build_model(
+        config if has_weights_here(config) else replace(config, pretrained=False),
+        len(data.class_names),
+    )
+    build = time.perf_counter() - began
+    yield Progress(text="Measuring this machine", done=0, total=1)
+    speeds = _measure(model, data, config, preprocess, build)
+    opening = speeds.build + speeds.read
+    features = _features_seconds(data, speeds)
+    sweep = opening + (features if sweep_phase(config).cached else 0.0)
+    sweep += _sweep_seconds(sweep_phase(config), config, speeds)
+    train = opening + _EXPORTS * speeds.build
+    optional = 0.0
+    for number, phase in enumerate(plan(config)):
+        seconds = _phase_seconds(phase, data, config, speeds)
+        if number == 0 and phase.frozen:
+            seconds += features
+        if phase.optional:
+            optional += 0.0 if _left_out(phase, data, config, seconds) else seconds
+        else:
+            train += seconds
+    return Estimate(sweep=sweep, train=train, optional=optional)
+
+
+def _measure(
+    model: TimmModel, data: Data, config: Config, preprocess: Preprocess, build: float
+) -> _Speeds:
+    runtime, size = choose_runtime(config), preprocess.image_size
+    model.to(runtime.device)
+    body = probe(model, config, runtime, size, training=False)
+    exact_config = replace(config, precision="fp32")
+    exact = probe(model, exact_config, exact_runtime(config), size, training=False)
+    trains_all = any(
+        not phase.frozen and not _left_out(phase, data, config, None) for phase in plan(config)
+    )
+    training = probe(model, config, body, size, training=True) if trains_all else body
+    read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
+    how = augmentation_for(data, config, preprocess)
+    views = picture_views(config.views, how, config.seed)
+    common = {"model": model, "preprocess": preprocess}
+    keys = {
+        name: decoded_path(split.pictures, preprocess).stem
+        for name, split in (("train", data.train), ("valid", data.valid))
+    }
+    return _Speeds(
+        build=build,
+        read=read,
+        body=body,
+        exact=exact,
+        training=training,
+        head_step=_head_seconds(model, config),
+        views=len(views),
+        train_known=features_path(
+            pictures_key=keys["train"], runtime=body, views=views, **common
+        ).exists(),
+        valid_known=features_path(
+            pictures_key=keys["valid"], runtime=exact, views=views[:1], **common
+        ).exists(),
+    )
+
+
+def _features_seconds(data: Data, speeds: _Speeds) -> float:
+    """The passes through the frozen body that are not kept from an earlier run."""
+    train = len(data.train) * speeds.views / _rate(speeds.body)
+    valid = len(data.valid) / _rate(speeds.exact)
+    return (0.0 if speeds.train_known else train) + (0.0 if speeds.valid_known else valid)
+
+
+def _sweep_seconds(phase: Phase, config: Config, speeds: _Speeds, most: int | None = None) -> float:
+    if phase.cached:
+        return config.num_steps * config.repeats * speeds.head_step
+    steps = min(config.num_steps, most or config.num_steps)
+    return steps * config.batch_size / _rate(speeds.body if phase.frozen else speeds.training)
+
+
+def _phase_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) -> float:
+    """A phase with its sweep and its validations, without the features."""
+    count = len(data.train)
+    sweeps = phase.lr is None and not phase.same_lr
+    on_cpu = speeds.training.device.type == "cpu"
+    most = UNFROZEN_SWEEP_STEPS if on_cpu and not phase.cached else None
+    seconds = _sweep_seconds(phase, config, speeds, most) if sweeps else 0.0
+    if phase.cached:
+        return seconds + num_steps(phase, config, count) * speeds.head_step
+    speed = _rate(speeds.body if phase.frozen else speeds.training)
+    seconds += phase.epochs * count / speed
+    if not phase.frozen:  # an exact look at the end, and one after each epoch
+        looks = phase.epochs / _rate(speeds.training, looking=True) + 1 / _rate(speeds.exact)
+        seconds += len(data.valid) * looks
+    return seconds
+
+
+def _left_out(phase: Phase, data: Data, config: Config, seconds: float | None) -> bool:
+    """Whether it is clear before the training that the phase will not pay."""
+    count = len(data.train)
+    return bool(reason_to_skip(phase, config, accuracy=0.0, num_train=count, seconds=seconds))
+
+
+def _rate(runtime: Runtime, *, looking: bool = False) -> float:
+    """Images a second; a pass without gradients takes about a third of one with them."""
+    known = runtime.images_per_second or 1000.0  # a GPU is not probed
+    return 3 * known if looking else known
+
+
+def _head_seconds(model: TimmModel, config: Config) -> float:
+    """One update of the head, measured over some."""
+    with restored(model):
+        head = head_of(model)
+        set_mode(model, frozen=True, pretrained=True)
+        device = head.mean.device
+        inputs = torch.zeros(config.batch_size, len(head.mean), device=device)
+        labels = torch.zeros(config.batch_size, dtype=torch.int64, device=device)
+        optimizer = make_optimizer(parameter_groups(model, config, frozen=True), config, 1e-4)
+        for step in range(_HEAD_STEPS + 3):
+            if step == 3:
+                began = time.perf_counter()
+            optimizer.zero_grad(set_to_none=True)
+            functional.cross_entropy(head(inputs), labels).backward()
+            optimizer.step()
+        return (time.perf_counter() - began) / _HEAD_STEPS  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def _read_seconds(split: Split, preprocess: Preprocess) -> float:
+    """Decoding the split, from a few of its pictures; 0 where that was done before."""
+    if is_decoded(split, preprocess):
+        return 0.0
+    some = split.pictures[:: max(1, len(split) // 32)]
+
+    def make(index: int) -> None:
+        try:
+            preprocess.view(decode(some[index].read(), min_side=preprocess.min_side))
+        except (PictureError, OSError):
+            return  # the check has said so
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(make, range(len(some))))
+    return (time.perf_counter() - began) / max(1, len(some)) * len(split)
