@@ -95,6 +95,9 @@ def both(page: Page, name: str, *, at: str) -> None:
     page.set_viewport_size(PHONE)
     page.locator(at).first.evaluate("element => element.scrollIntoView({block: 'start'})")
     photograph(page, f"{name}-phone")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    if width > PHONE["width"]:
+        raise ValueError(f"{name}: the page is {width} px wide on a phone")
     page.set_viewport_size(DESKTOP)
     page.evaluate("window.scrollTo(0, 0)")
 
