@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the scripts of this folder import the trainer
 PEERS = ROOT / "benchmarks" / ".peers"
 """The virtual environment of fastai and transformers; made by `peer_python`."""
 PEER_PACKAGES = (

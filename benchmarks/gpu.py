@@ -19,6 +19,7 @@ from torch.nn import functional
 
 os.environ.setdefault("LRLAB_CACHE", tempfile.mkdtemp(prefix="lrlab-gpu-"))
 
+import common  # noqa: F401 it makes the trainer importable
 from trainer.augment import Augmentation
 from trainer.batches import epoch_batches
 from trainer.config import config_for

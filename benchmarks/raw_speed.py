@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+import common  # noqa: F401 it makes the trainer importable
 from trainer.allocator import keep_freed_memory
 
 keep_freed_memory()  # as in a run, and before torch makes a tensor

@@ -94,3 +94,11 @@ def test_a_batch_is_channels_last_without_a_copy() -> None:
     assert batch.is_contiguous(memory_format=torch.channels_last)
     images[1, 2, 3, 0] = 9
     assert batch[1, 0, 2, 3] == 9
+
+
+def test_numpy_normalizes_to_the_bit_as_torch_does() -> None:
+    preprocess = preprocess_for(_cfg("resnet18.a1_in1k"), 48)
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
+    ours = preprocess.normalize_array(images)
+    assert ours.flags.c_contiguous
+    assert np.array_equal(ours, preprocess.normalize(to_batch(images)).numpy())

@@ -63,9 +63,10 @@ def _with_onnx(loaded: LoadedModel, path: Path) -> Classifier:
     session = open_session(path)
 
     def probs(images: np.ndarray) -> np.ndarray:
-        inputs = loaded.preprocess.normalize(to_batch(images)).contiguous().numpy()
-        logits = torch.from_numpy(np.asarray(session.run(["logits"], {"images": inputs})[0]))
-        return logits.softmax(dim=1).numpy()
+        inputs = loaded.preprocess.normalize_array(images)
+        logits = np.asarray(session.run(["logits"], {"images": inputs})[0])
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
     return Classifier(loaded.class_names, loaded.preprocess, "ONNX Runtime", probs)
 
