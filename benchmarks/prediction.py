@@ -42,7 +42,7 @@ def contestant(name: str, folder: Path) -> Callable[[Path], dict[str, float]]:
     import torch
     from PIL import Image
 
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    model: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     options = timm.data.resolve_model_data_config(model)  # pyright: ignore[reportAttributeAccessIssue]
     transform = timm.data.create_transform(**options)  # pyright: ignore[reportAttributeAccessIssue]
     names = model.pretrained_cfg["label_names"]

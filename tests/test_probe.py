@@ -120,11 +120,21 @@ def test_larger_batches_are_tried_for_looking_only(speeds: Any) -> None:
 
 
 def test_a_precision_that_was_asked_for_is_kept(speeds: Any) -> None:
-    tried = speeds(lambda runtime: 1.0)
+    tried = speeds(lambda runtime: 9.0 if runtime.precision == "fp32" else 1.0)
     config = tiny_config(precision="bf16")
     found = probe(build_model(config, 3), config, choose_runtime(config), 32, training=False)
-    assert {runtime.precision for runtime in tried} == {"bf16"}
+    assert found.precision == "bf16"
     assert "precision as asked" in found.reason
+    assert {runtime.precision for runtime in tried[2:]} == {"bf16"}
+
+
+def test_the_speed_in_float32_is_kept_for_exact_figures(speeds: Any) -> None:
+    speeds(lambda runtime: 40.0 if runtime.precision == "fp32" else 100.0)
+    found = run()
+    exact = found.exact()
+    assert (found.precision, found.exact_per_second) == ("bf16", 40.0)
+    assert (exact.precision, exact.images_per_second) == ("fp32", 40.0)
+    assert (exact.threads, exact.channels_last) == (found.threads, found.channels_last)
 
 
 def test_it_measures_once_for_a_model_size_and_kind(speeds: Any) -> None:

@@ -35,7 +35,7 @@ from trainer.model import (
 from trainer.plan import Phase, num_steps, plan, reason_to_skip, sweep_phase
 from trainer.probe import probe
 from trainer.restored import restored
-from trainer.runtime import Runtime, choose_runtime, exact_runtime
+from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess
 
 _HEAD_STEPS = 30
@@ -116,8 +116,7 @@ def _measure(
     runtime, size = choose_runtime(config), preprocess.image_size
     model.to(runtime.device)
     body = probe(model, config, runtime, size, training=False)
-    exact_config = replace(config, precision="fp32")
-    exact = probe(model, exact_config, exact_runtime(config), size, training=False)
+    exact = body.exact()
     trains_all = any(
         not phase.frozen and not _left_out(phase, data, config, None) for phase in plan(config)
     )

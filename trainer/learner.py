@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from trainer.features import Features, body_digest, cached_features, picture_vie
 from trainer.image_size import choose_preprocess
 from trainer.model import TimmModel, build_model, head_of
 from trainer.probe import known_probe, probe
-from trainer.runtime import Runtime, choose_runtime, exact_runtime
+from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess
 
 _SAMPLE = 64
@@ -133,7 +133,7 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
         learner.valid_images,
         valid_key,
         preprocess,
-        (yield from _exact(learner)),
+        learner.runtime.exact(),
         views[:1],
         text=text,
     )
@@ -145,15 +145,6 @@ def ensure_training_runtime(learner: Learner) -> Generator[Event, None, None]:
     """Measure once how all layers train fastest here."""
     if learner.training_runtime is None:
         learner.training_runtime = yield from _probed(learner, training=True)
-
-
-def _exact(learner: Learner) -> Generator[Event, None, Runtime]:
-    """The fastest float32."""
-    config, size = replace(learner.config, precision="fp32"), learner.preprocess.image_size
-    runtime = exact_runtime(config)
-    if runtime.device.type == "cpu" and not known_probe(config, runtime, size, training=False):
-        yield Progress(text="Measuring this machine", done=0, total=1)
-    return probe(learner.model, config, runtime, size, training=False)
 
 
 def _probed(learner: Learner, *, training: bool) -> Generator[Event, None, Runtime]:

@@ -51,9 +51,10 @@ def checked_data(
     began = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(check, data, on_progress=tell, view=view)
+        found.add_done_callback(lambda _: told.put((0, 0)))  # wakes the loop below
         while not found.done():
-            if latest := _latest(told):
-                done, total = latest
+            done, total = _latest(told)
+            if done:
                 left = (time.perf_counter() - began) / done * (total - done)
                 yield Progress(
                     text="Reading the pictures", done=done, total=total, seconds_left=left
@@ -61,12 +62,12 @@ def checked_data(
     return data, found.result()
 
 
-def _latest(told: "SimpleQueue[tuple[int, int]]") -> tuple[int, int] | None:
-    """The newest of what was told within a fifth of a second."""
-    latest = None
+def _latest(told: "SimpleQueue[tuple[int, int]]") -> tuple[int, int]:
+    """The newest of what was told within a fifth of a second; zeros: nothing."""
+    latest = (0, 0)
     try:
         latest = told.get(timeout=0.2)
         while True:
-            latest = told.get_nowait()
+            latest = max(latest, told.get_nowait())
     except Empty:
         return latest

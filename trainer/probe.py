@@ -23,7 +23,7 @@ from trainer.model import TimmModel, body_features, set_mode
 from trainer.restored import restored
 from trainer.runtime import Runtime, has_bf16, runtime_from
 
-VERSION = 1
+VERSION = 2
 GAIN = 1.05
 """How much faster a setting must be to displace the one before it: less is noise."""
 IMAGES = 16
@@ -108,9 +108,12 @@ def _measure(
                 to_beat = best.images_per_second
                 speed = _speed(model, candidate, image_size, training=training, best=to_beat)
                 tried.append(replace(candidate, images_per_second=speed))
-                if speed > best.images_per_second * GAIN:
+                allowed = config.precision in ("auto", candidate.precision)
+                if allowed and speed > best.images_per_second * GAIN:
                     best = tried[-1]
     best.apply(model)
+    exact = max((each.images_per_second for each in tried if each.precision == "fp32"), default=0)
+    best = replace(best, exact_per_second=exact)
     if training:
         best = replace(best, batch_size=IMAGES)
     return replace(best, reason=_reason(best, tried, config, training=training))
@@ -123,9 +126,10 @@ def _alone(seconds: float, cpu_seconds: float) -> bool:
 
 def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
     """The other values of one choice, beside the best so far."""
-    if turn == 0 and config.precision == "auto" and has_bf16(best.device):
-        other = torch.float32 if best.dtype is torch.bfloat16 else torch.bfloat16
-        yield replace(best, dtype=other)
+    if turn == 0 and best.dtype is torch.bfloat16:  # measured also where bf16 was asked for
+        yield replace(best, dtype=torch.float32)
+    elif turn == 0 and config.precision == "auto" and has_bf16(best.device):
+        yield replace(best, dtype=torch.bfloat16)
     elif turn == 1:
         yield replace(best, channels_last=not best.channels_last)
     elif turn == 2 and best.threads > 1:
@@ -164,11 +168,17 @@ def _speed(
 def _reason(best: Runtime, tried: list[Runtime], config: Config, *, training: bool) -> str:
     """What was chosen and what the alternatives reached, in words."""
     what = "training" if training else "the frozen body"
-    others = [f"{_words(other)} {other.images_per_second:.0f}" for other in tried if other != best]
+    others = [
+        f"{_words(each)} {each.images_per_second:.0f}" for each in tried if not _same(each, best)
+    ]
     text = f"{_words(best)} for {what}: {best.images_per_second:.0f} images a second"
     if config.precision != "auto":
         text = f"{text}, precision as asked"
     return f"{text} (measured; {', '.join(others)})" if others else text
+
+
+def _same(one: Runtime, other: Runtime) -> bool:
+    return _words(one) == _words(other)
 
 
 def _words(runtime: Runtime) -> str:

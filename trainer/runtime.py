@@ -5,7 +5,7 @@ Not covered: several GPUs.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ class Runtime:
     a CPU, and the memory that they touch for the first time takes seconds."""
     images_per_second: float = 0.0
     """What the probe measured; 0 where nothing was."""
+    exact_per_second: float = 0.0
+    """The same in float32; 0 where that was not measured."""
 
     @property
     def precision(self) -> str:
@@ -69,7 +71,14 @@ class Runtime:
             "threads": self.threads,
             "batch_size": self.batch_size,
             "images_per_second": self.images_per_second,
+            "exact_per_second": self.exact_per_second,
         }
+
+    def exact(self) -> "Runtime":
+        """The same in float32: for figures that must hold wherever the model is loaded."""
+        reason = f"{device_name(self.device)}; fp32, for exact figures"
+        speed = self.exact_per_second
+        return replace(self, dtype=torch.float32, reason=reason, images_per_second=speed)
 
 
 def runtime_from(values: dict[str, Any], device: torch.device) -> Runtime:
@@ -112,10 +121,7 @@ def exact_runtime(config: Config) -> Runtime:
     Raises:
         ConfigError: as `choose_runtime`.
     """
-    chosen = choose_runtime(config)
-    reason = f"{device_name(chosen.device)}; fp32, for exact figures"
-    size = _batch_size(chosen.device)
-    return Runtime(device=chosen.device, dtype=torch.float32, reason=reason, batch_size=size)
+    return choose_runtime(config).exact()
 
 
 def _batch_size(device: torch.device) -> int:
