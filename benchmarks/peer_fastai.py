@@ -102,4 +102,5 @@ def throughput(folder: str, model_name: str) -> dict[str, float]:
 if __name__ == "__main__":
     work = {"lesson": lesson, "throughput": throughput}[sys.argv[1]]
     folder = Path(sys.argv[2])
-    print(json.dumps(work(str(folder), *sys.argv[3:])))
+    figures = json.dumps(work(str(folder), *sys.argv[3:]))
+    print(f"\n{figures}")  # fastai's progress bar has left its line open

@@ -4,7 +4,6 @@ A generator of events. Everything random comes from (seed, phase, epoch, step), 
 the run is two integers and a resumed run takes the same steps as an uninterrupted one.
 """
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 
 from trainer.batches import epoch_batches, seed_for
 from trainer.checkpoint import Checkpoint
-from trainer.errors import ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
 from trainer.infer import infer
@@ -41,10 +39,7 @@ from trainer.schedule import (
 from trainer.stopping import StopRequested, stoppable
 from trainer.sweep import rate_from, sweep
 from trainer.task import Task, task_for
-from trainer.update import update
-
-READ_EVERY = 8
-"""Steps after which the losses are read on a GPU."""
+from trainer.update import READ_EVERY, read_losses, reads_together, update
 
 UNFROZEN_SWEEP_STEPS = 40
 """Steps of the sweep over all layers on a CPU, where each costs about a second."""
@@ -206,7 +201,7 @@ def _steps(
     # Validation left the model in evaluation mode.
     set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     began, done = time.perf_counter(), 0
-    on_gpu = learner.runtime.device.type == "cuda"
+    together = reads_together(learner.runtime.device)
     pending: list[tuple[int, float, torch.Tensor]] = []
     assert run.optimizer is not None and at.lr is not None
     for index, indices in enumerate(batches[first:], start=first):
@@ -219,9 +214,9 @@ def _steps(
         at.step, at.step_in_phase = at.step + 1, at.step_in_phase + 1
         done += len(indices)
         pending.append((at.step, lr, loss))
-        if on_gpu and len(pending) < READ_EVERY and index + 1 < len(batches):
+        if together and len(pending) < READ_EVERY and index + 1 < len(batches):
             continue
-        losses = _read_losses(pending)
+        losses = read_losses(pending)
         at.losses += losses
         speed = done / (time.perf_counter() - began)
         left = (total - at.step_in_phase) * config.batch_size / speed
@@ -236,18 +231,6 @@ def _steps(
                 seconds_left=left if run.at.phase == len(run.phases) - 1 else None,
             )
         pending = []
-
-
-def _read_losses(pending: list[tuple[int, float, torch.Tensor]]) -> list[float]:
-    """The losses of some steps; the first one that is not finite ends the run."""
-    losses = torch.stack([loss for _, _, loss in pending]).tolist()
-    for (step, lr, _), loss in zip(pending, losses, strict=True):
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"The loss is not a number at step {step}, at the rate {lr:.2g}: the rate "
-                "is too high for this model. Train again with a tenth of it."
-            )
-    return losses
 
 
 def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:

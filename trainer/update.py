@@ -1,12 +1,18 @@
-"""One optimizer update: what a sweep and a fit do at every step."""
+"""One optimizer update, what a sweep and a fit do at every step; and the reading of its loss."""
+
+import math
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.errors import ConfigError
 from trainer.learner import Learner
 from trainer.task import Task
+
+READ_EVERY = 8
+"""Steps after which the losses are read together where that waits for the device."""
 
 
 def update(
@@ -40,3 +46,24 @@ def update(
     optimizer.found_inf = (~torch.isfinite(loss.detach())).float()  # pyright: ignore[reportAttributeAccessIssue]
     optimizer.step()
     return loss.detach()
+
+
+def reads_together(device: torch.device) -> bool:
+    """Whether losses are read every few steps: where reading one would wait for the device."""
+    return device.type == "cuda"
+
+
+def read_losses(pending: list[tuple[int, float, Tensor]]) -> list[float]:
+    """The losses of some steps, given as (step, rate, loss).
+
+    Raises:
+        ConfigError: one is not finite; the message names the first such step and its rate.
+    """
+    losses = torch.stack([loss for _, _, loss in pending]).tolist()
+    for (step, lr, _), loss in zip(pending, losses, strict=True):
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"The loss is not a number at step {step}, at the rate {lr:.2g}: the rate "
+                "is too high for this model. Train again with a tenth of it."
+            )
+    return losses
