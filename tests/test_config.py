@@ -191,8 +191,8 @@ def test_every_setting_is_an_option_of_sweep_train_and_check() -> None:
             text = {None: "auto"}.get(value, str(value))
             option = f"--{field.name.replace('_', '-')}"
             words = [option] if isinstance(value, bool) else [option, text]
-            if field.name == "image_size":
-                words = [option, "64"]
+            if field.name in ("image_size", "views"):
+                words = [option, "16"]
             parsed = PARSER.parse_args([command, "digits", *words])
             assert field.name in parsed
 

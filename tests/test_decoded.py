@@ -25,6 +25,8 @@ from trainer.data.decoded import (
     open_decoded,
 )
 from trainer.data.picture import decode, decode_with_size
+from trainer.errors import DatasetError
+from trainer.learner import decoded
 from trainer.limits import Limits
 from trainer.transforms import Preprocess
 
@@ -177,6 +179,23 @@ def test_the_longest_unused_files_go_first_and_open_ones_stay_readable(cache: Pa
     assert sorted(each.name for each in cache.iterdir()) == sorted([path.name, "newest.u8"])
     path.unlink()
     assert np.array_equal(images[0:4], expected(data))
+
+
+def test_what_a_run_is_about_to_open_stays_even_beyond_the_limit() -> None:
+    data = tiny_data(30, 20)
+    check(data, view=VIEW)
+    make_room(Limits(max_cache_bytes=1))
+    assert is_decoded(data.train, VIEW)
+    assert is_decoded(data.valid, VIEW)
+
+
+def test_a_full_disk_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Writer, "add", full)
+    with pytest.raises(DatasetError, match=r"^The disk is full: the decoded train pictures need"):
+        list(decoded(tiny_data().train, VIEW))
 
 
 def test_using_a_file_keeps_it_longer(cache: Path) -> None:

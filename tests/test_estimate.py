@@ -52,7 +52,8 @@ def test_features_that_are_kept_are_not_counted_again(monkeypatch: pytest.Monkey
 def test_a_phase_that_will_not_pay_is_not_promised() -> None:
     few = tiny_config().to_dict() | {"pretrained": True, "unfreeze": "auto"}
     assert estimated(config_for(**few)).optional == 0.0
-    many = config_for(**(few | {"batch_size": 2, "epochs": 10}))
+    settings: dict[str, Any] = few | {"batch_size": 2, "epochs": 10}
+    many = config_for(**settings)
     assert estimated(many).optional > 0.0
 
 

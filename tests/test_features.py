@@ -10,8 +10,16 @@ import torch
 
 from tiny import collect, result_of, tiny_config, tiny_data, tiny_learner
 from trainer.augment import Augmentation
+from trainer.config import config_for
 from trainer.events import Progress
-from trainer.features import PictureView, body_digest, cached_features, picture_views
+from trainer.features import (
+    FEW,
+    PictureView,
+    body_digest,
+    cached_features,
+    num_views,
+    picture_views,
+)
 from trainer.learner import Learner, ensure_features
 from trainer.model import body_features
 from trainer.transforms import to_batch
@@ -99,6 +107,13 @@ def test_more_views_are_augmented_ones_and_signs_are_not_mirrored() -> None:
     for one in range(4):
         for other in range(one):
             assert not torch.allclose(features[one], features[other])
+
+
+def test_few_photos_are_mirrored_too_unless_somebody_chose() -> None:
+    auto, chosen = config_for(), config_for(views=3)
+    assert [num_views(auto, PHOTOS, count) for count in (FEW, FEW + 1)] == [2, 1]
+    assert num_views(auto, SIGNS, FEW) == 1
+    assert num_views(chosen, PHOTOS, 10_000) == num_views(chosen, SIGNS, 10) == 3
 
 
 def test_validation_features_are_exact_whatever_the_training_computes_in() -> None:

@@ -13,7 +13,7 @@ from tiny import digest, tiny_config
 from trainer import probe as probing
 from trainer.config import Config
 from trainer.model import TimmModel, build_model
-from trainer.probe import known_probe, probe
+from trainer.probe import images_at_once, known_probe, probe
 from trainer.runtime import Runtime, choose_runtime, exact_runtime, runtime_from
 
 
@@ -50,7 +50,7 @@ def run(config: Config | None = None, *, training: bool = False) -> Runtime:
     config = config or tiny_config(precision="auto")
     model = build_model(config, 3)
     start = replace(choose_runtime(config), dtype=torch.bfloat16)
-    return probe(model, config, start, 32, training=training)
+    return probe(model, config, start, 224, training=training)
 
 
 def test_a_real_measurement_leaves_the_model_as_it_was(
@@ -117,6 +117,10 @@ def test_larger_batches_are_tried_for_looking_only(speeds: Any) -> None:
     tried.clear()
     assert run(training=True).batch_size == 16
     assert all(runtime.batch_size == 8 for runtime in tried)
+
+
+def test_small_images_are_tried_more_at_once() -> None:
+    assert [images_at_once(size) for size in (640, 224, 112, 64, 16)] == [16, 16, 64, 128, 128]
 
 
 def test_a_precision_that_was_asked_for_is_kept(speeds: Any) -> None:

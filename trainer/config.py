@@ -24,7 +24,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "bf16"),
 }
 """The words that a field of words may hold."""
-MAY_BE_NONE = ("image_size", "lr", "unfrozen_lr")
+MAY_BE_NONE = ("image_size", "views", "lr", "unfrozen_lr")
 """The numbers that are chosen during the run where none is given."""
 
 
@@ -71,9 +71,10 @@ class Config:
     augment: str = "auto"
     """Random changes to training images: `none`, `light` (shift, zoom, and a flip where pictures
     can be mirrored), `strong` (also turns and colours); `auto` suits the data."""
-    views: int = 1
+    views: int | None = None
     """Versions of each picture in the cached features: 2 adds its mirror image where that keeps
-    its meaning, more add augmented ones. Each costs one more pass through the body."""
+    its meaning, more add augmented ones; each costs a pass through the body. None: 2 up to 500
+    pictures, which are soon learned by heart, else 1."""
     label_smoothing: float = 0.0
     """Share of each label spread over all classes, 0–0.3; against over-confidence."""
     seed: int = 42
@@ -161,7 +162,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "schedule": "sgdr",
         "unfreeze": "always",
         "body_lr_mult": 0.1,
-        "views": 2,
     },
 }
 """What each preset changes in the defaults."""

@@ -19,7 +19,7 @@ from trainer.data.decoded import decoded_path, is_decoded
 from trainer.data.picture import decode
 from trainer.errors import PictureError
 from trainer.events import Event, Progress
-from trainer.features import features_path, picture_views
+from trainer.features import features_path, num_views, picture_views
 from trainer.fit import UNFROZEN_SWEEP_STEPS
 from trainer.image_size import choose_preprocess
 from trainer.learner import augmentation_for
@@ -70,12 +70,15 @@ class _Speeds:
     valid_known: bool
 
 
-def estimate(data: Data, config: Config) -> Generator[Event, None, Estimate]:
+def estimate(
+    data: Data, config: Config, *, opening: float = 0.0
+) -> Generator[Event, None, Estimate]:
     """Measure what is not known yet, and add up the phases of the plan.
 
     Args:
         data: the dataset, checked.
         config: the run's.
+        opening: seconds that opening the dataset took.
 
     Yields:
         Progress while something is measured.
@@ -93,7 +96,7 @@ def estimate(data: Data, config: Config) -> Generator[Event, None, Estimate]:
     build = time.perf_counter() - began
     yield Progress(text="Measuring this machine", done=0, total=1)
     speeds = _measure(model, data, config, preprocess, build)
-    opening = speeds.build + speeds.read
+    opening += speeds.build + speeds.read
     features = _features_seconds(data, speeds)
     sweep = opening + (features if sweep_phase(config).cached else 0.0)
     sweep += _sweep_seconds(sweep_phase(config), config, speeds)
@@ -123,7 +126,7 @@ def _measure(
     training = probe(model, config, body, size, training=True) if trains_all else body
     read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
     how = augmentation_for(data, config, preprocess)
-    views = picture_views(config.views, how, config.seed)
+    views = picture_views(num_views(config, how, len(data.train)), how, config.seed)
     common = {"model": model, "preprocess": preprocess}
     keys = {
         name: decoded_path(split.pictures, preprocess).stem

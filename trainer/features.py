@@ -19,12 +19,17 @@ from torch import Tensor
 
 from trainer.augment import Augmentation, augment, mirrored
 from trainer.batches import seed_for
+from trainer.config import Config
 from trainer.data.cache import cache_root, make_room, temporary_sibling
 from trainer.events import Progress
 from trainer.infer import Images, run_through
 from trainer.model import TimmModel, body_features, body_parameters
 from trainer.runtime import Runtime
 from trainer.transforms import Preprocess
+
+FEW = 500
+"""Training pictures up to which a mirrored view is added where nobody chose: at the rates that a
+sweep suggests for so few, the head learns them by heart (docs/LOG.md)."""
 
 VERSION = 1
 """Raised when what is stored changes its meaning."""
@@ -110,6 +115,11 @@ class PictureView:
     name: str
     """As people read it; it must tell one change from another."""
     change: Callable[[Tensor], Tensor] | None
+
+
+def num_views(config: Config, how: Augmentation, num_train: int) -> int:
+    """The config's number of views, or what suits so many pictures."""
+    return config.views or (2 if how.flip and num_train <= FEW else 1)
 
 
 def picture_views(count: int, how: Augmentation, seed: int) -> tuple[PictureView, ...]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config, command_line, config_for
+from trainer.data.names import title_of
 from trainer.errors import ConfigError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
-from trainer.opening import checked_data, usable_data
+from trainer.opening import checked_data, open_data, usable_data
 from trainer.stopping import StopRequested, stoppable
 
 if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the functions
@@ -118,9 +119,13 @@ def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.plan import num_steps, plan
 
     del folder
+    yield Progress(text=f"Opening {title_of(job.dataset)}", done=0, total=1)
+    began = time.perf_counter()
+    open_data(job.dataset, job.config)  # what the run will have to do again, imports included
+    opening = time.perf_counter() - began
     opened = usable_data(job.dataset, job.config, _view_of(job.config))
     data = yield from stoppable(opened, should_stop)
-    seconds = yield from stoppable(estimate(data, job.config), should_stop)
+    seconds = yield from stoppable(estimate(data, job.config, opening=opening), should_stop)
     phases, count = plan(job.config), len(data.train)
     yield Planned(
         phases=tuple(phase.title for phase in phases),

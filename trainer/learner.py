@@ -3,6 +3,7 @@
 `prepare` is a generator: it yields what it is doing and returns the learner.
 """
 
+import errno
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
@@ -13,9 +14,11 @@ from torch import Tensor
 from trainer.augment import Augmentation, choose_augmentation
 from trainer.config import Config
 from trainer.data import Data, Split
+from trainer.data.cache import cache_root
 from trainer.data.decoded import DecodedSplit, decode_split, decoded_path, open_decoded
+from trainer.errors import DatasetError
 from trainer.events import Event, Note, Progress, Started
-from trainer.features import Features, body_digest, cached_features, picture_views
+from trainer.features import Features, body_digest, cached_features, num_views, picture_views
 from trainer.image_size import choose_preprocess
 from trainer.model import TimmModel, build_model, head_of
 from trainer.probe import known_probe, probe
@@ -107,10 +110,24 @@ def augmentation_for(data: Data, config: Config, preprocess: Preprocess) -> Augm
 
 
 def decoded(split: Split, preprocess: Preprocess) -> Generator[Event, None, DecodedSplit]:
-    """The split's pictures as the model sees them; decoded now if they were not before."""
-    for done, total in decode_split(split, preprocess):
-        yield Progress(text=f"Reading the {split.name} pictures", done=done, total=total)
-    return open_decoded(split, preprocess)
+    """The split's pictures as the model sees them; decoded now if they were not before.
+
+    Raises:
+        DatasetError: the disk has no room for them.
+    """
+    try:
+        for done, total in decode_split(split, preprocess):
+            yield Progress(text=f"Reading the {split.name} pictures", done=done, total=total)
+        return open_decoded(split, preprocess)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        size = len(split) * preprocess.image_size**2 * 3 / 1e9
+        raise DatasetError(
+            f"The disk is full: the decoded {split.name} pictures need {size:.1f} GB in the cache "
+            f"({cache_root()}). Make room, set LRLAB_CACHE to another disk, or take a smaller "
+            "image_size."
+        ) from error
 
 
 def ensure_features(learner: Learner) -> Generator[Event, None, None]:
@@ -121,7 +138,8 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     if not learner.runtime.images_per_second:  # a resumed run keeps what was measured
         learner.runtime = yield from _probed(learner, training=False)
     text = "Running the pictures through the frozen body"
-    views = picture_views(config.views, learner.augmentation, config.seed)
+    count = num_views(config, learner.augmentation, learner.num_train)
+    views = picture_views(count, learner.augmentation, config.seed)
     train_key = decoded_path(learner.data.train.pictures, preprocess).stem
     train = yield from cached_features(
         model, learner.train_images, train_key, preprocess, learner.runtime, views, text=text

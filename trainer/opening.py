@@ -17,6 +17,11 @@ ViewOf = Callable[[Data], View]
 """Chooses a preprocessing for pictures that have just been opened."""
 
 
+def open_data(dataset: str, config: Config) -> Data:
+    """The dataset as it is, split by the config's rule where it brings no split."""
+    return load_data(dataset, valid_fraction=config.valid_fraction, split_seed=config.split_seed)
+
+
 def usable_data(
     dataset: str, config: Config, view_of: ViewOf | None = None
 ) -> Generator[Event, None, Data]:
@@ -41,7 +46,7 @@ def checked_data(
     """
 
     yield Progress(text=f"Opening {title_of(dataset)}", done=0, total=1)
-    data = load_data(dataset, valid_fraction=config.valid_fraction, split_seed=config.split_seed)
+    data = open_data(dataset, config)
     view = view_of(data) if view_of else None
     told: SimpleQueue[tuple[int, int]] = SimpleQueue()
 

@@ -27,7 +27,7 @@ VERSION = 2
 GAIN = 1.05
 """How much faster a setting must be to displace the one before it: less is noise."""
 IMAGES = 16
-"""Images of one timed pass, unless more at once are tried."""
+"""Images of 224 px in one timed pass, unless more at once are tried; more where they are small."""
 
 ALONE = 0.7
 """Share of its threads' time that a measurement must get to be believed later: 0.9 was seen on
@@ -97,8 +97,8 @@ def _measure(
 ) -> Runtime:
     with restored(model):
         set_mode(model, frozen=not training, pretrained=config.pretrained)
-        count = IMAGES // 2 if training else IMAGES
-        best = replace(runtime, batch_size=count)
+        count = images_at_once(image_size)
+        best = replace(runtime, batch_size=count // 2 if training else count)
         best = replace(best, threads=best.threads or torch.get_num_threads())
         speed = _speed(model, best, image_size, training=training, best=0.0)
         best = replace(best, images_per_second=speed)
@@ -115,8 +115,13 @@ def _measure(
     exact = max((each.images_per_second for each in tried if each.precision == "fp32"), default=0)
     best = replace(best, exact_per_second=exact)
     if training:
-        best = replace(best, batch_size=IMAGES)
+        best = replace(best, batch_size=count)
     return replace(best, reason=_reason(best, tried, config, training=training))
+
+
+def images_at_once(image_size: int) -> int:
+    """Images of this side that are as much work as `IMAGES` of 224 px; 16 to 128."""
+    return max(IMAGES, min(8 * IMAGES, round(IMAGES * (224 / image_size) ** 2)))
 
 
 def _alone(seconds: float, cpu_seconds: float) -> bool:
@@ -135,7 +140,7 @@ def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
     elif turn == 2 and best.threads > 1:
         yield replace(best, threads=best.threads // 2)
     elif turn == 3:
-        yield replace(best, batch_size=2 * IMAGES)
+        yield replace(best, batch_size=2 * best.batch_size)
 
 
 def _speed(

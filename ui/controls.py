@@ -35,6 +35,7 @@ _LABELS: Mapping[str, tuple[str, str]] = {
         "Pixels; 0 means the model's own. Twice the size, four times the time.",
     ),
     "augment": ("Augmentation", "Random changes to training pictures; auto suits the data."),
+    "views": ("Views", "Versions of each picture in the cached features; 0 means automatic."),
     "optimizer": ("Optimizer", "AdamW adapts each weight's step; SGD is the lesson's."),
     "momentum": ("Momentum", "How much of the last step is kept; 0–0.99."),
     "weight_decay": ("Weight decay", "Keeps weights small, against over-fitting; 0–0.3."),
@@ -54,9 +55,10 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "growth": ("Growth", "exponential: in so many steps. doubling: twice the rate each step."),
     "repeats": ("Repeats", "Sweeps with other orders of the pictures."),
 }
+_ZERO_IS_AUTO = ("image_size", "views")
 SWEEP_FIELDS = ("lr_min", "lr_max", "num_steps", "growth", "repeats")
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Data": ("batch_size", "image_size", "augment", "seed"),
+    "Data": ("batch_size", "image_size", "augment", "views", "seed"),
     "Schedule": (
         "freeze_epochs",
         "epochs",
@@ -88,7 +90,7 @@ def shown_value(name: str, value: Any) -> Any:
     """A field's value as its control shows it."""
     if name in _TEXTS:
         return "auto" if value is None else f"{value:g}"
-    return 0 if name == "image_size" and value is None else value
+    return 0 if name in _ZERO_IS_AUTO and value is None else value
 
 
 def preset_values(preset: str) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _value(name: str, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigError(f"{label} is empty or no number; type one.")
-    if name == "image_size" and value == 0:
+    if name in _ZERO_IS_AUTO and value == 0:
         return None
     if isinstance(getattr(config_for(), name), float):
         return float(value)

@@ -15,6 +15,9 @@ from trainer.limits import Limits
 FREE = 2_000_000_000
 """Bytes of the disk that the cache leaves free."""
 
+IN_USE_SECONDS = 3600
+"""Time since its last use in which a file belongs to a run that has it, or is about to open it."""
+
 STALE_SECONDS = 24 * 3600
 """Age from which a temporary file belongs to no living process."""
 
@@ -64,7 +67,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def make_room(limits: Limits | None = None) -> None:
     """Drop the longest unused decoded pictures and features until the rest is within
-    `max_cache_bytes` and the disk has `FREE` bytes; a file that is open stays readable.
+    `max_cache_bytes` and the disk has `FREE` bytes.
+
+    What was used within the last hour stays, and a file that is open can be read on.
 
     A reader touches what it uses, so the time of change is the time of last use.
     """
@@ -74,8 +79,8 @@ def make_room(limits: Limits | None = None) -> None:
         free = shutil.disk_usage(cache_root()).free
         total = sum(stat.st_size for _, stat in files)
         allowed = min(limit, max(0, total + free - FREE))
-        for path, stat in reversed(files[1:]):  # the newest is in use
-            if total <= allowed:
+        for path, stat in reversed(files):
+            if total <= allowed or time.time() - stat.st_mtime < IN_USE_SECONDS:
                 return
             path.unlink(missing_ok=True)
             total -= stat.st_size
