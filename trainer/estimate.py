@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from trainer.config import Config
-from trainer.data import Data, Split
+from trainer.data import Data, Picture, Split
 from trainer.data.decoded import decoded_path, is_decoded
 from trainer.data.picture import decode
 from trainer.errors import PictureError
@@ -216,13 +216,13 @@ def _read_seconds(split: Split, preprocess: Preprocess) -> float:
         return 0.0
     some = split.pictures[:: max(1, len(split) // 32)]
 
-    def make(index: int) -> None:
+    def make(picture: Picture) -> None:
         try:
-            preprocess.view(decode(some[index].read(), min_side=preprocess.min_side))
+            preprocess.view(decode(picture.read(), min_side=preprocess.min_side))
         except (PictureError, OSError):
             return  # the check has said so
 
     began = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(make, range(len(some))))
+        list(pool.map(make, some))
     return (time.perf_counter() - began) / max(1, len(some)) * len(split)
