@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainer import augment as augmenting
 from trainer.augment import Augmentation, augment, choose_augmentation, mirrored
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
@@ -116,3 +117,10 @@ def test_a_level_that_was_asked_for_is_taken(level: str) -> None:
 def test_none_means_that_nothing_is_mirrored_either() -> None:
     how = choose_augmentation("none", ("cats", "dogs"), PHOTOS)
     assert (how.level, how.flip, how.views) == ("none", False, 1)
+
+
+@pytest.mark.parametrize("size", [1, 7, 32])
+def test_the_grid_is_the_one_of_pytorch(size: int) -> None:
+    matrices = torch.randn(5, 2, 3, generator=_seeded(1))
+    expected = torch.nn.functional.affine_grid(matrices, [5, 3, size, size], align_corners=False)
+    torch.testing.assert_close(augmenting._grid(matrices, size), expected, atol=1e-6, rtol=0)

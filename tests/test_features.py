@@ -17,6 +17,7 @@ from trainer.features import (
     PictureView,
     body_digest,
     cached_features,
+    features_path,
     num_views,
     picture_views,
 )
@@ -40,9 +41,9 @@ def features_of(
 ) -> tuple[bool, torch.Tensor]:
     """Whether the body had to look, and the features."""
     runtime, images = learner.runtime, learner.train_images
-    events, found = collect(
-        cached_features(learner.model, images, key, learner.preprocess, runtime, views, text="Go")
-    )
+    how = (learner.preprocess, runtime, views)
+    path = features_path(body_digest(learner.model), key, *how)
+    events, found = collect(cached_features(learner.model, images, *how, path=path, text="Go"))
     assert all(isinstance(event, Progress) for event in events)
     return bool(events), found
 

@@ -5,6 +5,7 @@ pictures are not decoded yet, a few decodings are measured here and multiplied.
 """
 
 import os
+import statistics
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,16 @@ from torch.nn import functional
 
 from trainer.config import Config
 from trainer.data import Data, Picture, Split
-from trainer.data.decoded import decoded_path, is_decoded
-from trainer.data.picture import decode
+from trainer.data.decoded import decode_view, decoded_path, is_decoded
 from trainer.errors import PictureError
 from trainer.events import Event, Progress
-from trainer.features import features_path, num_views, picture_views
+from trainer.features import (
+    PictureView,
+    body_digest,
+    features_path,
+    num_views,
+    picture_views,
+)
 from trainer.fit import UNFROZEN_SWEEP_STEPS
 from trainer.image_size import choose_preprocess
 from trainer.learner import augmentation_for
@@ -62,7 +68,6 @@ class _Speeds:
     build: float
     read: float
     body: Runtime
-    exact: Runtime
     training: Runtime
     head_step: float
     views: int
@@ -119,7 +124,6 @@ def _measure(
     runtime, size = choose_runtime(config), preprocess.image_size
     model.to(runtime.device)
     body = probe(model, config, runtime, size, training=False)
-    exact = body.exact()
     trains_all = any(
         not phase.frozen and not _left_out(phase, data, config, None) for phase in plan(config)
     )
@@ -127,32 +131,28 @@ def _measure(
     read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
     how = augmentation_for(data, config, preprocess)
     views = picture_views(num_views(config, how, len(data.train)), how, config.seed)
-    common = {"model": model, "preprocess": preprocess}
-    keys = {
-        name: decoded_path(split.pictures, preprocess).stem
-        for name, split in (("train", data.train), ("valid", data.valid))
-    }
+    digest = body_digest(model)
+
+    def known(split: Split, runtime: Runtime, views: tuple[PictureView, ...]) -> bool:
+        key = decoded_path(split.pictures, preprocess).stem
+        return features_path(digest, key, preprocess, runtime, views).exists()
+
     return _Speeds(
         build=build,
         read=read,
         body=body,
-        exact=exact,
         training=training,
         head_step=_head_seconds(model, config),
         views=len(views),
-        train_known=features_path(
-            pictures_key=keys["train"], runtime=body, views=views, **common
-        ).exists(),
-        valid_known=features_path(
-            pictures_key=keys["valid"], runtime=exact, views=views[:1], **common
-        ).exists(),
+        train_known=known(data.train, body, views),
+        valid_known=known(data.valid, body.exact(), views[:1]),
     )
 
 
 def _features_seconds(data: Data, speeds: _Speeds) -> float:
     """The passes through the frozen body that are not kept from an earlier run."""
     train = len(data.train) * speeds.views / _rate(speeds.body)
-    valid = len(data.valid) / _rate(speeds.exact)
+    valid = len(data.valid) / _rate(speeds.body.exact())
     return (0.0 if speeds.train_known else train) + (0.0 if speeds.valid_known else valid)
 
 
@@ -175,7 +175,7 @@ def _phase_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) ->
     speed = _rate(speeds.body if phase.frozen else speeds.training)
     seconds += phase.epochs * count / speed
     if not phase.frozen:  # an exact look at the end, and one after each epoch
-        looks = phase.epochs / _rate(speeds.training, looking=True) + 1 / _rate(speeds.exact)
+        looks = phase.epochs / _rate(speeds.training, looking=True) + 1 / _rate(speeds.body.exact())
         seconds += len(data.valid) * looks
     return seconds
 
@@ -193,7 +193,7 @@ def _rate(runtime: Runtime, *, looking: bool = False) -> float:
 
 
 def _head_seconds(model: TimmModel, config: Config) -> float:
-    """One update of the head, measured over some."""
+    """One update of the head, the median of some."""
     with restored(model):
         head = head_of(model)
         set_mode(model, frozen=True, pretrained=True)
@@ -201,13 +201,14 @@ def _head_seconds(model: TimmModel, config: Config) -> float:
         inputs = torch.zeros(config.batch_size, len(head.mean), device=device)
         labels = torch.zeros(config.batch_size, dtype=torch.int64, device=device)
         optimizer = make_optimizer(parameter_groups(model, config, frozen=True), config, 1e-4)
-        for step in range(_HEAD_STEPS + 3):
-            if step == 3:
-                began = time.perf_counter()
+        seconds: list[float] = []
+        for _ in range(_HEAD_STEPS):
+            began = time.perf_counter()
             optimizer.zero_grad(set_to_none=True)
             functional.cross_entropy(head(inputs), labels).backward()
             optimizer.step()
-        return (time.perf_counter() - began) / _HEAD_STEPS  # pyright: ignore[reportPossiblyUnboundVariable]
+            seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds)
 
 
 def _read_seconds(split: Split, preprocess: Preprocess) -> float:
@@ -218,7 +219,7 @@ def _read_seconds(split: Split, preprocess: Preprocess) -> float:
 
     def make(picture: Picture) -> None:
         try:
-            preprocess.view(decode(picture.read(), min_side=preprocess.min_side))
+            decode_view(picture.read(), preprocess)
         except (PictureError, OSError):
             return  # the check has said so
 

@@ -48,11 +48,11 @@ class Features:
 def cached_features(
     model: TimmModel,
     images: Images,
-    pictures_key: str,
     preprocess: Preprocess,
     runtime: Runtime,
     views: Sequence["PictureView"],
     *,
+    path: Path,
     text: str,
 ) -> Generator[Progress, None, Tensor]:
     """The body's features of `images`, from the cache where they are there.
@@ -60,16 +60,15 @@ def cached_features(
     Args:
         model: its body is what counts; evaluation mode is set.
         images: uint8 `[N, S, S, 3]`.
-        pictures_key: names the pictures and how they were decoded.
         preprocess: scales them.
-        runtime: device and arithmetic; float32 and bf16 are kept apart.
+        runtime: device and arithmetic.
         views: versions of each picture.
+        path: `features_path` of the same.
         text: of the Progress events.
 
     Returns:
         float32 `[views, N, F]` on the runtime's device.
     """
-    path = features_path(model, pictures_key, preprocess, runtime, views)
     known = _read(path)
     if known is not None and known.shape[:2] == (len(views), len(images)):
         return known.to(runtime.device)
@@ -95,16 +94,22 @@ def cached_features(
 
 
 def features_path(
-    model: TimmModel,
+    body: str,
     pictures_key: str,
     preprocess: Preprocess,
     runtime: Runtime,
     views: Sequence["PictureView"],
 ) -> Path:
-    """Where such features are kept; the arguments are those of `cached_features`."""
+    """Where such features are kept.
+
+    Args:
+        body: `body_digest` of the model.
+        pictures_key: names the pictures and how they were decoded.
+        preprocess, runtime, views: as for `cached_features`; float32 and bf16 are kept apart.
+    """
     names = "|".join(view.name for view in views)
     rule = f"{VERSION}|{pictures_key}|{preprocess!r}|{runtime.precision}|{names}"
-    key = hashlib.sha256(f"{rule}|{body_digest(model)}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{rule}|{body}".encode()).hexdigest()[:32]
     return cache_root() / "features" / f"{key}.safetensors"
 
 

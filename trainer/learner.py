@@ -18,7 +18,15 @@ from trainer.data.cache import cache_root
 from trainer.data.decoded import DecodedSplit, decode_split, decoded_path, open_decoded
 from trainer.errors import DatasetError
 from trainer.events import Event, Note, Progress, Started
-from trainer.features import Features, body_digest, cached_features, num_views, picture_views
+from trainer.features import (
+    Features,
+    PictureView,
+    body_digest,
+    cached_features,
+    features_path,
+    num_views,
+    picture_views,
+)
 from trainer.image_size import choose_preprocess
 from trainer.model import TimmModel, build_model, head_of
 from trainer.probe import known_probe, probe
@@ -137,25 +145,31 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     model, config, preprocess = learner.model, learner.config, learner.preprocess
     if not learner.runtime.images_per_second:  # a resumed run keeps what was measured
         learner.runtime = yield from _probed(learner, training=False)
-    text = "Running the pictures through the frozen body"
+    body, data = body_digest(model), learner.data
     count = num_views(config, learner.augmentation, learner.num_train)
     views = picture_views(count, learner.augmentation, config.seed)
-    train_key = decoded_path(learner.data.train.pictures, preprocess).stem
-    train = yield from cached_features(
-        model, learner.train_images, train_key, preprocess, learner.runtime, views, text=text
-    )
+
+    def features(
+        split: Split,
+        images: DecodedSplit,
+        runtime: Runtime,
+        views: tuple[PictureView, ...],
+        text: str,
+    ) -> Generator[Event, None, Tensor]:
+        key = decoded_path(split.pictures, preprocess).stem
+        path = features_path(body, key, preprocess, runtime, views)
+        return (
+            yield from cached_features(
+                model, images, preprocess, runtime, views, path=path, text=text
+            )
+        )
+
+    text = "Running the pictures through the frozen body"
+    train = yield from features(data.train, learner.train_images, learner.runtime, views, text)
     text = "Running the validation pictures through it, in float32"
-    valid_key = decoded_path(learner.data.valid.pictures, preprocess).stem
-    valid = yield from cached_features(
-        model,
-        learner.valid_images,
-        valid_key,
-        preprocess,
-        learner.runtime.exact(),
-        views[:1],
-        text=text,
-    )
-    learner.features = Features(train, valid[0], body_digest(model))
+    exact = learner.runtime.exact()
+    valid = yield from features(data.valid, learner.valid_images, exact, views[:1], text)
+    learner.features = Features(train, valid[0], body)
     head_of(model).standardize(train.flatten(0, 1))
 
 

@@ -124,7 +124,7 @@ def decode_split(split: Split, view: View) -> Iterator[tuple[int, int]]:
         return
 
     def make(picture: Picture) -> np.ndarray:
-        return view.view(decode(picture.read(), min_side=view.min_side))
+        return decode_view(picture.read(), view)
 
     with Writer(view) as writer, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(split), 128):  # what waits to be written stays small
@@ -133,6 +133,15 @@ def decode_split(split: Split, view: View) -> Iterator[tuple[int, int]]:
                 writer.add(picture, image)
             yield start + len(some), len(split)
         writer.finish()
+
+
+def decode_view(data: bytes, view: View) -> np.ndarray:
+    """A picture's bytes as a model sees it, uint8 `[S, S, 3]`.
+
+    Raises:
+        PictureError: as `decode`.
+    """
+    return view.view(decode(data, min_side=view.min_side))
 
 
 def open_decoded(split: Split, view: View) -> DecodedSplit:
