@@ -172,7 +172,7 @@ def test_sweep_ends_with_rates_losses_and_every_rule(folder: Path) -> None:
     assert swept["event"] == "swept"
     assert len(swept["lrs"]) == len(swept["losses"]) <= 13
     assert swept["suggestions"].keys() == {
-        *("valley", "slide", "minimum", "steep", "torch_lr_finder", "ignite")
+        *("valley", "slide", "minimum", "steep", "doubling", "torch_lr_finder", "ignite")
     }
     assert swept["suggested_lr"] is None or swept["suggested_lr"] > 0
     assert len(swept["reason"]) > 20

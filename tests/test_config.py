@@ -93,6 +93,7 @@ def test_a_word_that_is_no_choice_is_answered_with_the_choices(name: str) -> Non
         ({"freeze_epochs": 0, "epochs": 0}, "both 0"),
         ({"pretrained": False, "epochs": 0}, "random"),
         ({"pretrained": "no"}, "pretrained is 'no'"),
+        ({"verify": 1}, "verify is 1"),
         ({"model_name": 18}, "model_name is 18"),
         ({"model_name": ""}, "model_name is ''"),
         ({"learning_rate": 0.1}, "unknown setting learning_rate; known: .*lr, "),
@@ -141,7 +142,7 @@ def test_saved_settings_that_are_damaged_are_refused(text: str) -> None:
 def _values(name: str) -> st.SearchStrategy[Any]:
     if name in CHOICES:
         return st.sampled_from(CHOICES[name])
-    if name == "pretrained":
+    if name in ("pretrained", "verify"):
         return st.booleans()
     if name == "model_name":
         return st.from_regex(r"[a-z][a-z0-9_.]{0,30}", fullmatch=True)

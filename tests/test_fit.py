@@ -15,12 +15,12 @@ from trainer.checkpoint import has_checkpoint, load_checkpoint
 from trainer.config import Config
 from trainer.errors import ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped, Swept
-from trainer.fit import fit, schedule_for
+from trainer.fit import fit
 from trainer.infer import infer
 from trainer.learner import Learner
 from trainer.metrics import accuracy_and_loss
 from trainer.model import head_of
-from trainer.plan import plan
+from trainer.plan import plan, schedule_for
 
 SCENARIOS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "frozen and cached": ("quick", True, {"unfreeze": "never", "num_steps": 8, "repeats": 1}),

@@ -12,6 +12,7 @@ from torch import nn
 from conftest import SHARED
 from tiny import collect, digest, never, tiny_config, tiny_learner
 from trainer.config import config_for
+from trainer.embedded import embedded_weights
 from trainer.errors import HubError, ModelError
 from trainer.events import PhaseStarted
 from trainer.export import export_model, load_model
@@ -23,7 +24,6 @@ from trainer.model import (
     check_architecture,
     classifier_of,
     create,
-    embedded_weights,
     head_of,
     make_optimizer,
     parameter_groups,
@@ -45,12 +45,12 @@ def _cfg(model_name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lite0() -> nn.Module:
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    model.load_state_dict(dict(embedded_weights()), strict=True)
+    model.load_state_dict(dict(embedded_weights("tf_efficientnet_lite0")), strict=True)
     return model.eval()
 
 
 def test_the_embedded_weights_fit_timms_model_exactly(lite0: nn.Module) -> None:
-    weights = embedded_weights()
+    weights = embedded_weights("tf_efficientnet_lite0")
     assert weights.keys() == lite0.state_dict().keys()
     for name, value in lite0.state_dict().items():
         assert weights[name].shape == value.shape

@@ -14,7 +14,7 @@ from trainer.schedule import lr_ladder
 from trainer.suggest import published, smooth_centered, suggest, valley
 
 CURVES = json.loads((Path(__file__).parent / "data" / "lr_curves.json").read_text())["curves"]
-RULES = {"valley", "slide", "minimum", "steep", "torch_lr_finder", "ignite"}
+RULES = {"valley", "slide", "minimum", "steep", "doubling", "torch_lr_finder", "ignite"}
 LRS = lr_ladder(1e-7, 10.0, 99, "exponential")
 
 
@@ -27,7 +27,9 @@ def _learnable(noise: float = 0.02) -> list[float]:
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda curve: curve["name"])
 def test_the_published_rules_answer_as_the_libraries_do(curve: dict[str, Any]) -> None:
-    assert published(curve["lrs"], curve["raw"]) == pytest.approx(curve["expected"], rel=1e-6)
+    found = published(curve["lrs"], curve["raw"])
+    del found["doubling"]  # the lesson's, which no library computes
+    assert found == pytest.approx(curve["expected"], rel=1e-6)
 
 
 def test_valley_starts_one_before_the_stretch_as_fastai_does() -> None:

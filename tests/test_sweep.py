@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tiny import collect, digest, result_of, tiny_config, tiny_data, tiny_learner
+from trainer import budget
 from trainer.config import Config
-from trainer.events import Event, SweepStep, Swept
+from trainer.events import Event, Raced, SweepStep, Swept, Tried
 from trainer.learner import Learner, ensure_features
 from trainer.model import head_of
 from trainer.plan import Phase, plan, sweep_phase
@@ -58,6 +59,7 @@ def _learner(config: Config, phase_name: str) -> tuple[Learner, Phase]:
 @pytest.mark.parametrize("phase_name", ["head", "head_augmented", "all"])
 def test_a_sweep_leaves_everything_bit_identical(phase_name: str, how: str) -> None:
     settings: dict[str, Any] = {"num_steps": 14, "repeats": 2, **RANGES.get(how, {})}
+    settings["verify"] = how != "not a number"
     learner, phase = _learner(tiny_config("lesson", **settings), phase_name)
     # BatchNorm's statistics move in this mode, as they do from random weights.
     learner.config = replace(learner.config, pretrained=phase_name != "all")
@@ -110,10 +112,12 @@ def test_the_fingerprint_sees_a_sweep_that_puts_nothing_back() -> None:
     assert _fingerprint(learner) == before
 
 
-def _swept(config: Config, **options: int) -> tuple[list[SweepStep], Swept]:
+def _swept(config: Config, max_steps: int | None = None) -> tuple[list[SweepStep], Swept]:
+    """A single sweep of all layers."""
+    config = replace(config, repeats=1)
     learner = tiny_learner(config)
     phase = sweep_phase(config)
-    events, swept = collect(sweep(learner, phase, **options))
+    events, swept = collect(sweep(learner, phase, max_steps=max_steps))
     assert events[-1] is swept
     return [event for event in events if isinstance(event, SweepStep)], swept
 
@@ -177,26 +181,83 @@ def test_on_cached_features_the_curve_is_the_mean_of_its_repeats() -> None:
     assert swept.losses == pytest.approx(np.mean(curves, axis=0).tolist())
 
 
-def test_a_learnable_problem_gets_a_suggestion_that_learns() -> None:
-    config = tiny_config(num_steps=60, batch_size=8, repeats=3)
-    learner = tiny_learner(config, tiny_data(60, 9, spread=40), pretend=True)
-    swept = result_of(sweep(learner, sweep_phase(learner.config)))
-    assert swept.suggested_lr is not None
-    assert 1e-4 < swept.suggested_lr < 1
-    assert swept.suggested_lr == swept.suggestions["minimum"]
+def test_all_layers_are_swept_again_while_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(repeats=3, num_steps=8, lr_max=0.1, verify=False)
+    _, swept = collect(sweep(tiny_learner(config), sweep_phase(config)))
+    assert len(swept.band_low) == len(swept.band_high) == 9
+    bounds = zip(swept.band_low, swept.smooth_losses, swept.band_high, strict=True)
+    assert all(low <= mean <= high for low, mean, high in bounds)
+    monkeypatch.setattr(budget, "SECONDS", 0.0)  # a step costs more than a quarter of nothing
+    config = replace(config, epochs=1)
+    learner = tiny_learner(config, tiny_data(9))
+    events, swept = collect(sweep(learner, sweep_phase(config)))
+    assert {event.repeat for event in events if isinstance(event, SweepStep)} == {0}
+    assert swept.band_low == ()
+
+
+def test_a_learnable_problem_gets_a_measured_rate_that_learns() -> None:
+    config = tiny_config(num_steps=60, batch_size=8, repeats=3, freeze_epochs=6)
+    learner = tiny_learner(config, tiny_data(60, 9, spread=150), pretend=True)
+    events, swept = collect(sweep(learner, sweep_phase(learner.config), race=True))
+    tried = next(event for event in events if isinstance(event, Tried))
+    raced = next(event for event in events if isinstance(event, Raced))
+    assert swept.measured and swept.suggested_lr is not None
+    low, high = swept.usable
+    assert low <= swept.suggested_lr <= high
+    inside = [a for lr, a in zip(tried.lrs, tried.accuracies, strict=True) if low <= lr <= high]
+    assert np.mean(inside) > max(tried.accuracies) - 0.1 > 0.5
+    assert tried.num_held_out == 60
+    assert raced.lrs[1] == swept.suggested_lr
+    assert [len(losses) for losses in raced.losses] == [8 * 6] * 3
+    assert raced.losses[0][-1] > raced.losses[1][-1]  # too low: it has hardly learned
     rate, note = rate_from(swept, 0.123)
-    assert rate == swept.suggested_lr
-    assert note.text == swept.reason
+    assert (rate, note.text) == (swept.suggested_lr, swept.reason)
+
+
+def test_from_random_weights_short_fits_check_the_reading() -> None:
+    config = tiny_config(num_steps=60, repeats=1, epochs=8)
+    learner = tiny_learner(config, tiny_data(120, 9, spread=40))
+    before = _fingerprint(learner)
+    events, swept = collect(sweep(learner, sweep_phase(config)))
+    tried = next(event for event in events if isinstance(event, Tried))
+    assert swept.measured and swept.suggested_lr is not None
+    assert min(tried.lrs) <= swept.suggested_lr <= max(tried.lrs)
+    assert "steps" in tried.what
+    assert tried.num_held_out == 24
+    assert _fingerprint(learner) == before
+
+
+def test_the_loss_of_validation_images_can_be_watched() -> None:
+    for phase_name in ("head", "all"):
+        learner, phase = _learner(tiny_config("lesson", num_steps=6, repeats=1), phase_name)
+        before = _fingerprint(learner)
+        train = result_of(sweep(learner, phase)).losses
+        learner.config = replace(learner.config, sweep_loss="valid")
+        events, swept = collect(sweep(learner, phase))
+        assert swept.losses != train
+        assert _fingerprint(learner) == before
+        steps = [event for event in events if isinstance(event, SweepStep)]
+        assert tuple(step.loss for step in steps) == pytest.approx(swept.losses)
 
 
 def test_labels_that_are_noise_give_no_rate_and_the_run_uses_its_fallback() -> None:
-    learner = tiny_learner(tiny_config(num_steps=30, lr_max=1e-6), pretend=True)
+    learner = tiny_learner(tiny_config(num_steps=30), tiny_data(60), pretend=True)
+    learner.train_labels = torch.from_numpy(np.random.default_rng(0).permutation(60) % 3)
     swept = result_of(sweep(learner, sweep_phase(learner.config)))
     assert swept.suggested_lr is None
+    assert swept.usable == ()
     rate, note = rate_from(swept, 0.01)
     assert rate == 0.01
     assert "No usable signal" in note.text
     assert "Training with 0.01 instead" in note.text
+
+
+def test_without_a_check_a_range_that_is_too_low_gives_no_rate() -> None:
+    config = tiny_config(num_steps=30, lr_max=1e-6, verify=False)
+    learner = tiny_learner(config, pretend=True)
+    swept = result_of(sweep(learner, sweep_phase(learner.config)))
+    assert swept.suggested_lr is None
+    assert "No usable signal" in swept.reason
 
 
 def test_a_closed_generator_ends_where_it_is() -> None:

@@ -37,6 +37,7 @@ from trainer.events import (
     Stopped,
     SweepStep,
     Swept,
+    Tried,
     to_json,
 )
 from trainer.jobs import Job, job_from_dict
@@ -153,13 +154,21 @@ def words(event: Event, folder: Path) -> Iterator[str]:
                 f"  epoch {event.epoch + 1} of {event.epochs}: loss {event.train_loss:.4f}, "
                 f"validation loss {event.valid_loss:.4f}, accuracy {event.valid_accuracy:.1%}{mark}"
             )
+        case Tried():
+            yield f"Tried {event.what}, judged on {event.num_held_out} held-out pictures:"
+            rows = zip(event.lrs, event.accuracies, event.errors, event.losses, strict=True)
+            yield from (
+                f"  {lr:.2e}  accuracy {accuracy:6.1%} ± {error:.1%}  loss {loss:.3f}"
+                for lr, accuracy, error, loss in rows
+            )
         case Swept():
             yield from (
                 f"  {name:16} {'-' if rate is None else f'{rate:.2e}'}"
                 for name, rate in event.suggestions.items()
             )
             chosen = "none" if event.suggested_lr is None else f"{event.suggested_lr:.2e}"
-            yield f"Suggested learning rate: {chosen}. {event.reason}"
+            range_ = " (usable: {:.2e} to {:.2e})".format(*event.usable) if event.usable else ""
+            yield f"Suggested learning rate: {chosen}{range_}. {event.reason}"
         case Done():
             yield (
                 f"Done in {event.seconds:.0f} s: validation accuracy {event.valid_accuracy:.1%} "

@@ -20,6 +20,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "augment": ("auto", "none", "light", "strong"),
     "unfreeze": ("auto", "always", "never"),
     "growth": ("exponential", "doubling"),
+    "sweep_loss": ("train", "valid"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "fp32", "bf16"),
 }
@@ -94,6 +95,13 @@ class Config:
     """How the sweep's rate grows: `exponential` in num_steps, or `doubling` each step."""
     repeats: int = 3
     """Sweeps with other orders of the data, drawn as one curve; 1–20."""
+    sweep_loss: str = "train"
+    """What the sweep watches: the loss of each step's `train` images, as fast.ai's `lr_find`, or
+    of validation images after the step (`valid`, as its `lr_find2`), which shows over-fitting."""
+    verify: bool = True
+    """Check the sweep's reading with trainings at several rates, judged on held-out training
+    pictures: whole ones of the head, short ones of all layers, within ten seconds or a quarter of
+    the training's time."""
     device: str = "auto"
     """`auto`: a GPU where there is one."""
     precision: str = "auto"
@@ -224,8 +232,10 @@ def _check_words(config: Config) -> None:
             raise ConfigError(f"{name} is {value!r}; choose {' or '.join(words)}.")
     if not isinstance(config.model_name, str) or not config.model_name:
         raise ConfigError(f"model_name is {config.model_name!r}; it must be a timm model's name.")
-    if not isinstance(config.pretrained, bool):
-        raise ConfigError(f"pretrained is {config.pretrained!r}; it must be true or false.")
+    for name in ("pretrained", "verify"):
+        value = getattr(config, name)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} is {value!r}; it must be true or false.")
 
 
 def _check_range(name: str, value: object, low: float, high: float) -> None:

@@ -7,13 +7,13 @@ pictures are not decoded yet, a few decodings are measured here and multiplied.
 import os
 import statistics
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
-from torch.nn import functional
 
+from trainer.budget import budget_for
 from trainer.config import Config
 from trainer.data import Data, Picture, Split
 from trainer.data.decoded import decode_view, decoded_path, is_decoded
@@ -26,7 +26,8 @@ from trainer.features import (
     num_views,
     picture_views,
 )
-from trainer.fit import UNFROZEN_SWEEP_STEPS
+from trainer.head_stack import HeadStack
+from trainer.head_trials import num_folds
 from trainer.image_size import choose_preprocess
 from trainer.learner import augmentation_for
 from trainer.model import (
@@ -34,15 +35,12 @@ from trainer.model import (
     build_model,
     has_weights_here,
     head_of,
-    make_optimizer,
-    parameter_groups,
-    set_mode,
 )
 from trainer.plan import Phase, num_steps, plan, reason_to_skip, sweep_phase
 from trainer.probe import probe
-from trainer.restored import restored
 from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess
+from trainer.verify import HEAD_RATES
 
 _HEAD_STEPS = 30
 _EXPORTS = 4
@@ -70,6 +68,7 @@ class _Speeds:
     body: Runtime
     training: Runtime
     head_step: float
+    trial_step: float
     views: int
     train_known: bool
     valid_known: bool
@@ -104,7 +103,7 @@ def estimate(
     opening += speeds.build + speeds.read
     features = _features_seconds(data, speeds)
     sweep = opening + (features if sweep_phase(config).cached else 0.0)
-    sweep += _sweep_seconds(sweep_phase(config), config, speeds)
+    sweep += _sweep_seconds(sweep_phase(config), data, config, speeds)
     train = opening + _EXPORTS * speeds.build
     optional = 0.0
     for number, phase in enumerate(plan(config)):
@@ -131,6 +130,8 @@ def _measure(
     read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
     how = augmentation_for(data, config, preprocess)
     views = picture_views(num_views(config, how, len(data.train)), how, config.seed)
+    rates = HEAD_RATES[config.optimizer]
+    folds = num_folds(head_of(model), plan(config)[0], len(rates), len(data.train))
     digest = body_digest(model)
 
     def known(split: Split, runtime: Runtime, views: tuple[PictureView, ...]) -> bool:
@@ -142,7 +143,8 @@ def _measure(
         read=read,
         body=body,
         training=training,
-        head_step=_head_seconds(model, config),
+        head_step=_head_seconds(model, config, rates[:1], 1),
+        trial_step=_head_seconds(model, config, rates, folds),
         views=len(views),
         train_known=known(data.train, body, views),
         valid_known=known(data.valid, body.exact(), views[:1]),
@@ -156,20 +158,24 @@ def _features_seconds(data: Data, speeds: _Speeds) -> float:
     return (0.0 if speeds.train_known else train) + (0.0 if speeds.valid_known else valid)
 
 
-def _sweep_seconds(phase: Phase, config: Config, speeds: _Speeds, most: int | None = None) -> float:
+def _sweep_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) -> float:
+    """A phase's sweep within a training, with what checks it."""
     if phase.cached:
-        return config.num_steps * config.repeats * speeds.head_step
-    steps = min(config.num_steps, most or config.num_steps)
-    return steps * config.batch_size / _rate(speeds.body if phase.frozen else speeds.training)
+        steps = config.num_steps * config.repeats
+        trials = num_steps(phase, config, len(data.train)) * speeds.trial_step
+        return steps * speeds.head_step + (trials if config.verify else 0.0)
+    step = config.batch_size / _rate(speeds.body if phase.frozen else speeds.training)
+    budget = budget_for(phase, config, len(data.train), step=step)
+    once = budget.sweep_steps(config) * step
+    checked = config.verify and not config.pretrained
+    return max(once, budget.total if checked else budget.total / 2)
 
 
 def _phase_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) -> float:
     """A phase with its sweep and its validations, without the features."""
     count = len(data.train)
     sweeps = phase.lr is None and not phase.same_lr
-    on_cpu = speeds.training.device.type == "cpu"
-    most = UNFROZEN_SWEEP_STEPS if on_cpu and not phase.cached else None
-    seconds = _sweep_seconds(phase, config, speeds, most) if sweeps else 0.0
+    seconds = _sweep_seconds(phase, data, config, speeds) if sweeps else 0.0
     if phase.cached:
         return seconds + num_steps(phase, config, count) * speeds.head_step
     speed = _rate(speeds.body if phase.frozen else speeds.training)
@@ -192,23 +198,19 @@ def _rate(runtime: Runtime, *, looking: bool = False) -> float:
     return 3 * known if looking else known
 
 
-def _head_seconds(model: TimmModel, config: Config) -> float:
-    """One update of the head, the median of some."""
-    with restored(model):
-        head = head_of(model)
-        set_mode(model, frozen=True, pretrained=True)
-        device = head.mean.device
-        inputs = torch.zeros(config.batch_size, len(head.mean), device=device)
-        labels = torch.zeros(config.batch_size, dtype=torch.int64, device=device)
-        optimizer = make_optimizer(parameter_groups(model, config, frozen=True), config, 1e-4)
-        seconds: list[float] = []
-        for _ in range(_HEAD_STEPS):
-            began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            functional.cross_entropy(head(inputs), labels).backward()
-            optimizer.step()
-            seconds.append(time.perf_counter() - began)
-        return statistics.median(seconds)
+def _head_seconds(model: TimmModel, config: Config, lrs: Sequence[float], num_parts: int) -> float:
+    """One update of so many heads, the median of some."""
+    head = head_of(model)
+    stack = HeadStack(head, lrs, num_parts, config)
+    shape = (num_parts, config.batch_size)
+    features = torch.zeros(*shape, len(head.mean), device=head.mean.device)
+    labels = torch.zeros(shape, dtype=torch.int64, device=head.mean.device)
+    seconds: list[float] = []
+    for _ in range(_HEAD_STEPS):
+        began = time.perf_counter()
+        stack.step(features, labels, factor=1.0)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _read_seconds(split: Split, preprocess: Preprocess) -> float:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import get_args
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +65,47 @@ class Swept:
     lrs: tuple[float, ...]
     losses: tuple[float, ...]
     smooth_losses: tuple[float, ...] = ()
+    band_low: tuple[float, ...] = ()
+    """Lowest smoothed loss of the repeats at each rate; empty after a single sweep."""
+    band_high: tuple[float, ...] = ()
     suggestions: Mapping[str, float | None]
     suggested_lr: float | None
+    """None: no usable signal; `reason` says why and what to change."""
+    usable: tuple[float, ...] = ()
+    """The lowest and the highest rate to train with; empty where there is no suggestion."""
+    steep: tuple[float, ...] = ()
+    """Between which rates the loss falls steeply; empty where it does not."""
+    measured: bool = False
+    """Whether trainings at several rates stand behind the suggestion, or the curve alone."""
     reason: str
     diverged: bool = False
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """Trainings at several rates, judged on training pictures that were held out of them."""
+
+    what: str
+    """What each training was, in words."""
+    lrs: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    """0–1, one a rate."""
+    errors: tuple[float, ...]
+    """Standard error of each accuracy."""
+    losses: tuple[float, ...]
+    num_held_out: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raced:
+    """Short trainings at a rate that is too low, the suggested one, and one too high."""
+
+    names: tuple[str, ...]
+    lrs: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
+    """The training loss of each step, one row a rate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +261,8 @@ NAMES: Mapping[str, type] = {
     "progress": Progress,
     "sweep_step": SweepStep,
     "swept": Swept,
+    "tried": Tried,
+    "raced": Raced,
     "phase": PhaseStarted,
     "step": Step,
     "epoch": EpochDone,
@@ -245,6 +284,8 @@ Event = (
     | Progress
     | SweepStep
     | Swept
+    | Tried
+    | Raced
     | PhaseStarted
     | Step
     | EpochDone
@@ -299,6 +340,6 @@ def _typed(value: object, annotation: object) -> object:
     if value is None and annotation is float:
         return math.nan
     if isinstance(value, list):
-        inner = float if annotation == tuple[float, ...] else object
+        inner = next(iter(get_args(annotation)), object)
         return tuple(_typed(item, inner) for item in value)
     return value

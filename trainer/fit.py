@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from trainer.batches import epoch_batches, seed_for
+from trainer.budget import budget_for
 from trainer.checkpoint import Checkpoint
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
@@ -26,23 +27,13 @@ from trainer.plan import (
     num_steps,
     plan,
     reason_to_skip,
+    schedule_for,
 )
-from trainer.schedule import (
-    Schedule,
-    constant,
-    cosine,
-    cycle_lengths,
-    one_cycle,
-    one_cycle_momentum,
-    restarts,
-)
+from trainer.schedule import one_cycle_momentum
 from trainer.stopping import StopRequested, stoppable
 from trainer.sweep import rate_from, sweep
 from trainer.task import Task, task_for
-from trainer.update import READ_EVERY, read_losses, reads_together, update
-
-UNFROZEN_SWEEP_STEPS = 40
-"""Steps of the sweep over all layers on a CPU, where each costs about a second."""
+from trainer.update import READ_EVERY, read_losses, reads_together, set_momentum, update
 
 
 def fit(
@@ -147,13 +138,22 @@ def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
     if given is not None:
         run.at.lr = given
         return
-    slow = not phase.cached and run.learner.runtime.device.type == "cpu"
-    if slow:
-        yield Note(text=f"Sweeping all layers in {UNFROZEN_SWEEP_STEPS} steps, once: each is slow.")
-    swept = yield from sweep(run.learner, phase, max_steps=UNFROZEN_SWEEP_STEPS if slow else None)
+    most = _sweep_steps(run.learner, phase)
+    if most < config.num_steps:
+        yield Note(text=f"Sweeping in {most} steps, because each is slow here.")
+    swept = yield from sweep(run.learner, phase, max_steps=most)
     fallback = default_head_lr(config) if phase.frozen else default_unfrozen_lr(config)
     run.at.lr, note = rate_from(swept, fallback)
     yield note
+
+
+def _sweep_steps(learner: Learner, phase: Phase) -> int:
+    """How many rates the phase's sweep tries, where the speed of its steps is known."""
+    config, runtime = learner.config, learner.training_runtime
+    if phase.cached or runtime is None or not runtime.images_per_second:
+        return config.num_steps
+    step = config.batch_size / runtime.images_per_second
+    return budget_for(phase, config, learner.num_train, step=step).sweep_steps(config)
 
 
 def _run_epoch(run: Fit, phase: Phase, task: Task, epoch: int) -> Iterator[Event]:
@@ -208,7 +208,7 @@ def _steps(
         position = at.step_in_phase / total
         lr = at.lr * schedule(position)
         if phase.schedule == "one_cycle":
-            _set_momentum(run.optimizer, one_cycle_momentum(position))
+            set_momentum(run.optimizer, one_cycle_momentum(position))
         seed = seed_for(config.seed, phase.name, epoch, index)
         loss = update(learner, task, run.optimizer, indices, lr=lr, seed=seed)
         at.step, at.step_in_phase = at.step + 1, at.step_in_phase + 1
@@ -243,22 +243,6 @@ def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:
     images, text = learner.valid_images, "Checking the validation pictures"
     runtime = learner.training_runtime or learner.runtime
     return (yield from infer(learner.model, images, learner.preprocess, runtime, text=text))
-
-
-def schedule_for(phase: Phase, cycle_len: int) -> Schedule:
-    """The course of the rate over the phase."""
-    if phase.schedule == "sgdr":
-        lengths = cycle_lengths(phase.epochs, cycle_len, phase.cycle_mult)
-        return lambda t: restarts(t, lengths)
-    return {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}[phase.schedule]
-
-
-def _set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
-    for group in optimizer.param_groups:
-        if "betas" in group:
-            group["betas"] = (momentum, group["betas"][1])
-        elif group["momentum"] > 0:
-            group["momentum"] = momentum
 
 
 def _next_phase(run: Fit) -> None:

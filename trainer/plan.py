@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trainer.batches import num_batches
 from trainer.config import Config
+from trainer.schedule import Schedule, constant, cosine, cycle_lengths, one_cycle, restarts
 
 ENOUGH = 0.98
 """Validation accuracy of the head alone from which `unfreeze=auto` leaves the body as it is."""
@@ -92,6 +93,14 @@ def reason_to_skip(
 def num_steps(phase: Phase, config: Config, num_train: int) -> int:
     """Optimizer updates of a phase."""
     return phase.epochs * num_batches(num_train, config.batch_size)
+
+
+def schedule_for(phase: Phase, cycle_len: int) -> Schedule:
+    """The course of the rate over the phase; `cycle_len` is that of SGDR's first cycle."""
+    if phase.schedule == "sgdr":
+        lengths = cycle_lengths(phase.epochs, cycle_len, phase.cycle_mult)
+        return lambda t: restarts(t, lengths)
+    return {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}[phase.schedule]
 
 
 def default_unfrozen_lr(config: Config) -> float:

@@ -23,7 +23,7 @@ from trainer.model import TimmModel, body_features, set_mode
 from trainer.restored import restored
 from trainer.runtime import Runtime, has_bf16, runtime_from
 
-VERSION = 2
+VERSION = 3
 GAIN = 1.05
 """How much faster a setting must be to displace the one before it: less is noise."""
 IMAGES = 16
@@ -86,6 +86,8 @@ def _path(config: Config, runtime: Runtime, image_size: int, *, training: bool) 
         "precision": config.precision,
         "size": image_size,
         "training": training,
+        "batch": _at_once(config, image_size) if training else 0,
+        "pretrained": config.pretrained or not training,  # whose BatchNorm statistics stay
         "device": str(runtime.device),
     }
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
@@ -111,17 +113,24 @@ def _measure(
                 allowed = config.precision in ("auto", candidate.precision)
                 if allowed and speed > best.images_per_second * GAIN:
                     best = tried[-1]
+        if training:  # small batches do not show the speed of those that will be trained
+            best = replace(best, batch_size=_at_once(config, image_size))
+            speed = _speed(model, best, image_size, training=True, best=0.0, passes=2)
+            best = replace(best, images_per_second=speed, batch_size=count)
     best.apply(model)
     exact = max((each.images_per_second for each in tried if each.precision == "fp32"), default=0)
     best = replace(best, exact_per_second=exact)
-    if training:
-        best = replace(best, batch_size=count)
     return replace(best, reason=_reason(best, tried, config, training=training))
 
 
 def images_at_once(image_size: int) -> int:
     """Images of this side that are as much work as `IMAGES` of 224 px; 16 to 128."""
     return max(IMAGES, min(8 * IMAGES, round(IMAGES * (224 / image_size) ** 2)))
+
+
+def _at_once(config: Config, image_size: int) -> int:
+    """Images of a training step, as far as a probe can afford them."""
+    return min(config.batch_size, 2 * images_at_once(image_size))
 
 
 def _alone(seconds: float, cpu_seconds: float) -> bool:
@@ -144,16 +153,22 @@ def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
 
 
 def _speed(
-    model: TimmModel, runtime: Runtime, image_size: int, *, training: bool, best: float
+    model: TimmModel,
+    runtime: Runtime,
+    image_size: int,
+    *,
+    training: bool,
+    best: float,
+    passes: int = 3,
 ) -> float:
-    """Images a second: the better of two passes after one that does not count."""
+    """Images a second: the best of the passes after the first, which does not count."""
     runtime.apply(model)
     count = runtime.batch_size
     rng = torch.Generator().manual_seed(0)
     images = runtime.inputs(torch.randn(count, 3, image_size, image_size, generator=rng))
     labels = torch.zeros(count, dtype=torch.int64, device=runtime.device)
     fastest = 0.0
-    for turn in range(3):
+    for turn in range(passes):
         began = time.perf_counter()
         if training:
             with runtime.autocast():

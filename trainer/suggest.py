@@ -18,6 +18,12 @@ class Suggestion:
     reason: str
     rules: dict[str, float | None]
     """What each published rule says of this curve; none where it cannot say."""
+    usable: tuple[float, ...] = ()
+    """The lowest and the highest rate to train with; empty without a suggestion."""
+    steep: tuple[float, ...] = ()
+    """Between which rates the loss falls steeply; empty where it does not fall."""
+    measured: bool = False
+    """Whether trainings at several rates stand behind it."""
 
 
 def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
@@ -27,8 +33,8 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
     flat or rising curve every rule still answers, so those curves are refused first.
 
     Args:
-        lrs: the rates, rising.
-        losses: the raw loss of each step; may end in NaN.
+        lrs: the rates planned, rising.
+        losses: the raw loss of each step, fewer than the rates where it diverged; may end in NaN.
     """
     rules = published(lrs, losses)
     finite = _until_nan(losses)
@@ -47,7 +53,7 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
         return Suggestion(None, text, rules)
     if lowest < head:
         text = (
-            f"No usable signal: the loss only rises from the first rates on, {_short(lrs[0])} and "
+            f"No usable signal: the loss only rises from the first rates on, {short(lrs[0])} and "
             "above. Start the sweep at a lower rate."
         )
         return Suggestion(None, text, rules)
@@ -56,15 +62,40 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
         return Suggestion(None, "The curve is too short for a suggestion; take more steps.", rules)
     text = (
         f"The loss falls from {start:.2f} to {smooth[lowest]:.2f} and is lowest near "
-        f"{_short(rate * 10)}; a tenth of that, {_short(rate)}, still learns fast and keeps a "
+        f"{short(rate * 10)}; a tenth of that, {short(rate)}, still learns fast and keeps a "
         "safe distance from the rates at which the loss blows up."
     )
-    return Suggestion(rate, text, rules)
+    low = float(lrs[int(np.argmax(smooth <= start - 0.2 * fall))])
+    usable = (min(low, rate), max(rate, rate * 10**0.5))
+    return Suggestion(rate, text, rules, usable, steep_region(lrs, smooth[: lowest + 1]))
+
+
+def steep_region(lrs: Sequence[float], smooth: np.ndarray) -> tuple[float, float]:
+    """Where the loss falls at least half as fast, against the logarithm of the rate, as at its
+    steepest: the stretch that the lesson points at.
+
+    Args:
+        lrs: the rates, rising.
+        smooth: the smoothed loss at each, two or more.
+    """
+    slopes = np.gradient(smooth, np.log(np.asarray(lrs, dtype=float)[: len(smooth)]))
+    steepest = int(np.argmin(slopes))
+    low = high = steepest
+    while low > 0 and slopes[low - 1] <= slopes[steepest] / 2:
+        low -= 1
+    while high + 1 < len(slopes) and slopes[high + 1] <= slopes[steepest] / 2:
+        high += 1
+    return float(lrs[low]), float(lrs[high])
 
 
 def published(lrs: Sequence[float], raw_losses: Sequence[float]) -> dict[str, float | None]:
     """What each published rule suggests, by name: `valley`, `slide`, `minimum`, `steep` (fastai),
-    `torch_lr_finder` and `ignite`; none where the curve is too short for the rule."""
+    `doubling` (the lesson), `torch_lr_finder` and `ignite`; none where the curve is too short.
+
+    Args:
+        lrs: the rates planned.
+        raw_losses: the loss at each, fewer where the sweep ended early.
+    """
     count = len(_until_nan(raw_losses))
     rates = np.asarray(lrs, dtype=float)[:count]
     raw = np.asarray(raw_losses, dtype=float)[:count]
@@ -75,6 +106,7 @@ def published(lrs: Sequence[float], raw_losses: Sequence[float]) -> dict[str, fl
         "slide": slide(*fastai),
         "minimum": minimum(*fastai),
         "steep": steep(*fastai),
+        "doubling": doubling(rates, raw),
         "torch_lr_finder": torch_lr_finder(rates[10:-5], light[10:-5]),
         "ignite": ignite(rates, light),
     }
@@ -119,6 +151,19 @@ def steep(lrs: np.ndarray, losses: np.ndarray) -> float | None:
     if len(losses) < 2:
         return None
     return float(lrs[int(np.argmin(np.diff(losses) / np.diff(np.log(lrs))))])
+
+
+def doubling(lrs: np.ndarray, losses: np.ndarray) -> float | None:
+    """The rate whose doubling lowers the loss most: the first lesson's ladder, which doubles the
+    rate at every step, read off this curve by the mean loss between one doubling and the next."""
+    if len(losses) < 2:
+        return None
+    rung = np.floor(np.log2(lrs / lrs[0]) + 1e-9).astype(int)
+    rungs = np.unique(rung)
+    means = np.array([losses[rung == number].mean() for number in rungs])
+    if len(means) < 2:
+        return None
+    return float(lrs[0] * 2.0 ** rungs[int(np.argmin(np.diff(means)))])
 
 
 def torch_lr_finder(lrs: np.ndarray, losses: np.ndarray) -> float | None:
@@ -196,7 +241,7 @@ def _until_nan(losses: Sequence[float]) -> list[float]:
     return kept
 
 
-def _short(rate: float) -> str:
+def short(rate: float) -> str:
     """A rate as people write it: 3.2e-3."""
     mantissa, exponent = f"{rate:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"

@@ -6,36 +6,69 @@ will train: the same inputs, parameter groups with their ratios, optimizer and l
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from trainer.batches import forever, seed_for
+from trainer.budget import Budget, budget_for
 from trainer.events import Event, Note, SweepStep, Swept
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
-from trainer.model import make_optimizer, set_mode
+from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import Phase
 from trainer.restored import restored
 from trainer.schedule import lr_ladder
-from trainer.suggest import smooth_centered, suggest
-from trainer.task import task_for
+from trainer.suggest import Suggestion, smooth_centered, suggest
+from trainer.task import Task, task_for
+from trainer.transforms import to_batch
 from trainer.update import update
+from trainer.verify import raced, verified
 
 DIVERGED = 4.0
 """The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value)."""
 
+VALID_IMAGES = 64
+"""Validation images whose loss a sweep of all layers watches, where that is asked for."""
+
+
+@dataclass(slots=True)
+class _Curves:
+    """The raw losses of each repeat."""
+
+    ladder: tuple[float, ...]
+    losses: list[list[float]] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        return sum(map(len, self.losses))
+
+    def complete(self) -> np.ndarray:
+        """`[repeats, steps]`, as far as all of them go."""
+        length = min(map(len, self.losses))
+        return np.array([curve[:length] for curve in self.losses])
+
 
 def sweep(
-    learner: Learner, phase: Phase, *, max_steps: int | None = None
+    learner: Learner, phase: Phase, *, max_steps: int | None = None, race: bool = False
 ) -> Generator[Event, None, Swept]:
-    """Sweep the rates of `phase`; on cached features `config.repeats` times with other orders of
-    the pictures, else once, because each step costs a pass through the body.
+    """Sweep the rates of `phase` with several orders of the pictures, and check the reading.
 
-    Weights, buffers, training modes and random states are bit-identical before and after, also
-    when it diverges, or is closed to stop it.
+    On cached features there are `config.repeats` sweeps; where a step costs a pass through the
+    body, as many of them as half the budget of `verify` allows, at least one. Weights, buffers,
+    training modes and random states are bit-identical before and after, also when it diverges, or
+    is closed to stop it.
+
+    Args:
+        learner: its model is put back as it was.
+        phase: what will be trained.
+        max_steps: at most so many rates, for a model whose steps are slow.
+        race: also draw the suggested rate against two others.
 
     Yields:
-        Progress while features are made, a SweepStep a step, at last Swept.
+        Progress while features are made, a SweepStep a step, Tried, Raced, at last Swept.
 
     Returns:
         The Swept event.
@@ -44,68 +77,120 @@ def sweep(
         yield from ensure_features(learner)
     elif not phase.frozen:
         yield from ensure_training_runtime(learner)
-    began = time.perf_counter()
-    config = learner.config
+    began, config = time.perf_counter(), learner.config
     num_steps = min(config.num_steps, max_steps or config.num_steps)
-    ladder = lr_ladder(config.lr_min, config.lr_max, num_steps, config.growth)
-    repeats = config.repeats if phase.cached else 1
-    curves: list[list[float]] = []
-    for repeat in range(repeats):
-        curve: list[float] = []
-        curves.append(curve)
-        with restored(learner.model):
-            for event in _one_sweep(learner, phase, ladder, repeat, repeats):
-                curve.append(event.loss)
-                yield event
-    result = _result(ladder, curves, time.perf_counter() - began)
+    curves = _Curves(lr_ladder(config.lr_min, config.lr_max, num_steps, config.growth))
+
+    def spent() -> float:
+        return time.perf_counter() - began
+
+    def budget() -> Budget:
+        return budget_for(phase, config, learner.num_train, step=spent() / curves.steps)
+
+    for repeat in range(config.repeats):
+        if repeat and not phase.cached and spent() * (repeat + 1) / repeat > budget().total / 2:
+            break
+        yield from _one_sweep(learner, phase, curves, repeat)
+    time_for = budget()
+    losses = curves.complete()
+    reading = suggest(curves.ladder, losses.mean(0).tolist())
+    if config.verify:
+        reading = yield from verified(learner, phase, reading, time_for, spent())
+    if race and reading.lr is not None:
+        yield from raced(learner, phase, reading.lr, time_for, spent())
+    result = _result(curves.ladder, losses, reading, spent())
     yield result
     return result
 
 
-def _one_sweep(
-    learner: Learner, phase: Phase, ladder: tuple[float, ...], repeat: int, repeats: int
-) -> Iterator[SweepStep]:
-    config, task = learner.config, task_for(learner, phase)
-    set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
-    optimizer = make_optimizer(task.groups(), config, ladder[0])
-    order = forever(learner.num_train, config.batch_size, config.seed, "sweep", repeat)
-    mean = best = 0.0
-    for step, (lr, indices) in enumerate(zip(ladder, order, strict=False)):
-        seed = seed_for(config.seed, "sweep", repeat, step)
-        loss = float(update(learner, task, optimizer, indices, lr=lr, seed=seed))
-        mean = 0.9 * mean + 0.1 * loss
-        smooth = mean / (1 - 0.9 ** (step + 1))
-        best = smooth if step == 0 else min(best, smooth)
-        yield SweepStep(
-            step=repeat * len(ladder) + step + 1,
-            total_steps=repeats * len(ladder),
-            repeat=repeat,
-            lr=lr,
-            loss=loss,
-            smooth_loss=smooth,
-        )
-        if not math.isfinite(loss) or (step > 10 and smooth > DIVERGED * best):
-            return
+def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> Iterator[SweepStep]:
+    """One climb of the ladder; its losses go to `curves`."""
+    config, ladder = learner.config, curves.ladder
+    repeats = config.repeats if phase.cached else repeat + 1
+    curve: list[float] = []
+    curves.losses.append(curve)
+    with restored(learner.model):
+        task = task_for(learner, phase)
+        seen_loss = _valid_loss(learner, phase, task) if config.sweep_loss == "valid" else None
+        set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
+        optimizer = make_optimizer(task.groups(), config, ladder[0])
+        order = forever(learner.num_train, config.batch_size, config.seed, "sweep", repeat)
+        mean = best = 0.0
+        for step, (lr, indices) in enumerate(zip(ladder, order, strict=False)):
+            seed = seed_for(config.seed, "sweep", repeat, step)
+            loss = float(update(learner, task, optimizer, indices, lr=lr, seed=seed))
+            if seen_loss is not None and math.isfinite(loss):
+                loss = seen_loss()
+            mean = 0.9 * mean + 0.1 * loss
+            smooth = mean / (1 - 0.9 ** (step + 1))
+            best = smooth if step == 0 else min(best, smooth)
+            curve.append(loss)
+            yield SweepStep(
+                step=repeat * len(ladder) + step + 1,
+                total_steps=repeats * len(ladder),
+                repeat=repeat,
+                lr=lr,
+                loss=loss,
+                smooth_loss=smooth,
+            )
+            if not math.isfinite(loss) or (step > 10 and smooth > DIVERGED * best):
+                return
 
 
-def _result(ladder: tuple[float, ...], curves: list[list[float]], seconds: float) -> Swept:
-    """The mean curve over the repeats, as far as all of them go."""
-    length = min(len(curve) for curve in curves)
-    losses = np.mean([curve[:length] for curve in curves], axis=0)
-    lrs = ladder[:length]
-    found = suggest(lrs, losses.tolist())
-    finite = losses[np.isfinite(losses)]
-    smooth = smooth_centered(finite) if len(finite) else finite
+def _valid_loss(learner: Learner, phase: Phase, task: Task) -> Callable[[], float]:
+    """How the loss of validation images is computed: of all where their features are kept."""
+    runtime = learner.training_runtime or learner.runtime
+    if phase.cached:
+        assert learner.features is not None
+        inputs, forward = learner.features.valid, head_of(learner.model)
+        labels = learner.valid_labels
+    else:
+        chosen = np.linspace(0, len(learner.valid_labels) - 1, VALID_IMAGES).astype(int)
+        chosen = np.unique(chosen)
+        images = to_batch(learner.valid_images[chosen]).to(runtime.device)
+        inputs, forward = runtime.inputs(learner.preprocess.normalize(images)), task.logits
+        labels = learner.valid_labels[chosen]
+    targets = torch.from_numpy(labels).to(inputs.device)
+    model, config = learner.model, learner.config
+
+    def loss() -> float:
+        model.eval()
+        with torch.no_grad():
+            found = functional.cross_entropy(forward(inputs), targets)
+        set_mode(model, frozen=phase.frozen, pretrained=config.pretrained)
+        return float(found)
+
+    return loss
+
+
+def _result(
+    ladder: tuple[float, ...], losses: np.ndarray, found: Suggestion, seconds: float
+) -> Swept:
+    """The mean curve over the repeats, and the band between them."""
+    length = losses.shape[1]
+    mean = losses.mean(0)
+    finite = int(np.isfinite(mean).argmin()) if not np.isfinite(mean).all() else length
+    smooth = [smooth_centered(curve[:finite]) for curve in (mean, *losses)] if finite else [[]]
+    band = np.array(smooth[1:]) if len(losses) > 1 else np.empty((0, 0))
     return Swept(
-        lrs=lrs,
-        losses=tuple(float(loss) for loss in losses),
-        smooth_losses=tuple(float(loss) for loss in smooth),
+        lrs=ladder[:length],
+        losses=_floats(mean),
+        smooth_losses=_floats(smooth[0]),
+        band_low=_floats(band.min(0)) if band.size else (),
+        band_high=_floats(band.max(0)) if band.size else (),
         suggestions=found.rules,
         suggested_lr=found.lr,
+        usable=found.usable,
+        steep=found.steep,
+        measured=found.measured,
         reason=found.reason,
         diverged=length < len(ladder),
         seconds=seconds,
     )
+
+
+def _floats(values: "np.ndarray | list[float]") -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
 
 
 def rate_from(swept: Swept, fallback: float) -> tuple[float, Note]:

@@ -67,3 +67,12 @@ def read_losses(pending: list[tuple[int, float, Tensor]]) -> list[float]:
                 "is too high for this model. Train again with a tenth of it."
             )
     return losses
+
+
+def set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
+    """SGD's momentum or AdamW's beta1, for 1cycle."""
+    for group in optimizer.param_groups:
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif group["momentum"] > 0:
+            group["momentum"] = momentum

@@ -54,9 +54,11 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "num_steps": ("Steps", "Rates between the first and the last."),
     "growth": ("Growth", "exponential: in so many steps. doubling: twice the rate each step."),
     "repeats": ("Repeats", "Sweeps with other orders of the pictures."),
+    "sweep_loss": ("Loss of", "train: each step's pictures. valid: others, after the step."),
+    "verify": ("Check with trainings", "At several rates, on held-out pictures."),
 }
 _ZERO_IS_AUTO = ("image_size", "views")
-SWEEP_FIELDS = ("lr_min", "lr_max", "num_steps", "growth", "repeats")
+SWEEP_FIELDS = ("lr_min", "lr_max", "num_steps", "growth", "repeats", "sweep_loss", "verify")
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Data": ("batch_size", "image_size", "augment", "views", "seed"),
     "Schedule": (
@@ -80,6 +82,8 @@ def control(name: str) -> Component:
     value = shown_value(name, getattr(config_for(), name))
     if name in CHOICES:
         return gr.Dropdown(list(CHOICES[name]), value=value, label=label, info=info, min_width=140)
+    if isinstance(value, bool):
+        return gr.Checkbox(value=value, label=label, info=info, min_width=140)
     if name in _TEXTS:
         return gr.Textbox(value=value, label=label, info=info, max_lines=1, min_width=140)
     precision = None if isinstance(getattr(config_for(), name), float) else 0
@@ -118,8 +122,8 @@ def _value(name: str, value: Any) -> Any:
     label = _LABELS.get(name, ("Learning rate", ""))[0]
     if name in _TEXTS:
         return _rate(label, value, auto=name in ("lr", "unfrozen_lr"))
-    if name in CHOICES:
-        return value
+    if name in CHOICES or isinstance(getattr(config_for(), name), bool):
+        return value  # checked by the config
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigError(f"{label} is empty or no number; type one.")
     if name in _ZERO_IS_AUTO and value == 0:

@@ -17,11 +17,13 @@ from trainer.events import (
     PhaseStarted,
     Predicted,
     Progress,
+    Raced,
     Started,
     Step,
     Stopped,
     SweepStep,
     Swept,
+    Tried,
 )
 
 MAX_STEPS = 600
@@ -36,6 +38,8 @@ class Fold:
     """The wait that is going on, if the last event was one."""
     sweep_steps: list[SweepStep] = field(default_factory=list)
     swept: Swept | None = None
+    tried: Tried | None = None
+    raced: Raced | None = None
     phases: list[PhaseStarted] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     last_step: Step | None = None
@@ -73,10 +77,14 @@ class Fold:
                 self.notes.append(event.text)
             case SweepStep():
                 if event.step == 1:
-                    self.sweep_steps, self.swept = [], None
+                    self.sweep_steps, self.swept, self.tried, self.raced = [], None, None, None
                 self.sweep_steps.append(event)
             case Swept():
                 self.swept = event
+            case Tried():
+                self.tried = event
+            case Raced():
+                self.raced = event
             case PhaseStarted():
                 self.phases.append(event)
             case Step():

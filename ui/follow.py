@@ -13,7 +13,7 @@ from gradio.components import Component
 from trainer.menu import MENU
 from trainer.runner import Run
 from trainer.runner.folder import ENDED
-from ui.charts import loss_chart, rate_chart, sweep_chart
+from ui.charts import loss_chart, rate_chart
 from ui.context import Context
 from ui.data_panel import empty_check
 from ui.data_view import check_html, summary_line
@@ -21,6 +21,7 @@ from ui.fold import Fold
 from ui.page import Page
 from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
 from ui.runs_menu import predict_choices, run_choices
+from ui.sweep_charts import measured_chart, race_chart, sweep_chart
 from ui.visit import Visit
 from ui.words import count, rate, shorten, text
 
@@ -102,7 +103,8 @@ def sweep_sentence(title: str) -> str:
     """What a sweep will try, in a sentence."""
     return (
         f"On **{text(title)}**: one training step at each of 100 rates from 1e-7 to 10, three "
-        "times with other orders of the pictures. The weights are put back afterwards."
+        "times with other orders of the pictures; then whole trainings of the head at eleven "
+        "rates check it on pictures that they have not seen. The weights are put back afterwards."
     )
 
 
@@ -116,6 +118,9 @@ def _sweep_changes(page: Page, run: Run, fold: Fold) -> Updates:
     primary = "secondary" if fold.swept else "primary"
     return {
         tab.chart: sweep_chart(fold, fold.picked),
+        tab.measured: measured_chart(fold),
+        tab.race: race_chart(fold),
+        tab.checked: gr.Row(visible=fold.tried is not None or fold.raced is not None),
         tab.verdict: sweep_verdict(run, fold),
         tab.reading: reading_help(fold),
         tab.use_rate: use,

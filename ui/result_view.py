@@ -94,6 +94,9 @@ def sweep_verdict(run: Run | None, fold: Fold) -> str:
     if swept is None:
         return ""
     title = f"Suggested: {rate(swept.suggested_lr)}" if swept.suggested_lr else "No suggestion"
+    if swept.usable:
+        low, high = swept.usable
+        title += f" (usable: {rate(low)} to {rate(high)})"
     return (
         f'<div class="lab-card"><h3>{title}</h3><p>{text(swept.reason)}</p>'
         f'<p class="quiet">{len(swept.lrs)} rates in {seconds(swept.seconds)}. '
@@ -104,25 +107,59 @@ def sweep_verdict(run: Run | None, fold: Fold) -> str:
 def reading_help(fold: Fold) -> str:
     """How to read this very curve."""
     swept = fold.swept
-    if swept is None or not swept.losses:
+    finite = swept.smooth_losses if swept else ()
+    if swept is None or not finite:
         return "Run a sweep first; then this explains the curve that you see."
-    start, lowest = swept.losses[0], min(loss for loss in swept.losses if math.isfinite(loss))
     lines = [
         "The **learning rate** is how far the weights move at each step: the brake of the lesson. "
-        "The sweep tries one step at each rate, from tiny to huge.",
+        "The sweep tries one step at each rate, from tiny to huge, and watches the loss.",
         f"- **Left, flat** (from {rate(swept.lrs[0])}): steps so small that the loss stays near "
-        f"{start:.2f}.",
-        f"- **The fall**: here the model learns, down to {lowest:.2f}.",
-        "- **Right, rising**: steps so long that they jump over the valley; the loss blows up.",
+        f"{finite[0]:.2f}.",
     ]
-    if swept.suggested_lr:
-        chosen = swept.suggested_lr
+    if swept.steep:
+        low, high = swept.steep
         lines.append(
-            f"- **{rate(chosen)}** is a tenth of the rate with the lowest loss. Ten times more "
-            f"({rate(chosen * 10)}) is where it stops falling; ten times less "
-            f"({rate(chosen / 10)}) would need far more epochs."
+            f"- **The fall**, steepest from {rate(low)} to {rate(high)}: here the model learns, "
+            f"down to {min(finite):.2f}. The lesson picks a rate here, not at the bottom: at the "
+            "bottom single steps are already too long, and only momentum hides it."
         )
+    last = f"at {rate(swept.lrs[-1])} the sweep gave up" if swept.diverged else "the loss rises"
+    lines.append(f"- **Right, rising**: steps so long that they jump over the valley; {last}.")
+    if swept.band_low:
+        lines.append(
+            "- **The band** lies between the highest and the lowest of the repeats: where it is "
+            "as wide as the fall, the curve is mostly noise."
+        )
+    if swept.suggested_lr:
+        lines += _why_this_rate(fold, swept.suggested_lr)
     return "\n".join(lines)
+
+
+def _why_this_rate(fold: Fold, chosen: float) -> list[str]:
+    """Why not ten times more, why not ten times less: measured where that was done."""
+    assert fold.swept is not None
+    if not fold.swept.measured or fold.tried is None:
+        return [
+            f"- **{rate(chosen)}** is a tenth of the rate with the lowest loss. Ten times more "
+            f"({rate(chosen * 10)}) is where the loss stops falling; ten times less "
+            f"({rate(chosen / 10)}) would need far more epochs. No training has checked it."
+        ]
+    tried = fold.tried
+    found = dict(zip(tried.lrs, tried.accuracies, strict=True))
+    near = {
+        factor: min(found, key=lambda lr: abs(math.log(lr / (chosen * factor))))
+        for factor in (0.1, 1.0, 10.0)
+    }
+    words = "; ".join(f"{rate(lr)}: {percent(found[lr])}" for lr in sorted(set(near.values())))
+    return [
+        f"- **{rate(chosen)}** is not read off the curve but measured, by {text(tried.what)}: "
+        f"{words} of {tried.num_held_out:,} held-out pictures right. It is the middle of the "
+        "rates that are as accurate as the best, so a little more or less makes no difference. "
+        "A rate that is far too high may look as accurate, but its higher loss there says that "
+        "it is sure of its mistakes.",
+        "- **The race** shows the same training at three rates: too low crawls, too high jumps "
+        "about or blows up.",
+    ]
 
 
 def _bar(name: str, words: str, share: float | None) -> str:

@@ -17,6 +17,10 @@ class SweepTab:
     chart: LiveChart
     verdict: gr.HTML
     use_rate: gr.Button
+    checked: gr.Row
+    """What stands below once there is something to show: the two charts after it."""
+    measured: LiveChart
+    race: LiveChart
     reading: gr.Markdown
     settings: dict[str, Component]
     """By `Config` field."""
@@ -52,6 +56,31 @@ def build_sweep_tab() -> SweepTab:
                 "Use this rate → Train", variant="primary", visible=False, elem_id="use-rate"
             )
             verdict = gr.HTML("", elem_id="verdict")
+            with gr.Row(visible=False) as checked:
+                with gr.Column(min_width=300):
+                    measured = LiveChart(
+                        label="Measured accuracy",
+                        x_title="Learning rate",
+                        y_title="Accuracy, held-out pictures",
+                        log_x=True,
+                        height=280,
+                        x_format="rate",
+                        y_format="percent",
+                        legend_lines=0,
+                        empty_title="Not measured",
+                        empty_text="Trainings at several rates were too slow here.",
+                        elem_id="measured-chart",
+                    )
+                with gr.Column(min_width=300):
+                    race = LiveChart(
+                        label="The race",
+                        x_title="Step",
+                        y_title="Training loss",
+                        height=280,
+                        empty_title="No race",
+                        empty_text="Three short trainings were too slow here.",
+                        elem_id="race-chart",
+                    )
             with gr.Accordion("How to read this curve", open=False):
                 reading = gr.Markdown("Run a sweep first; then this explains the curve you see.")
     return SweepTab(
@@ -61,6 +90,9 @@ def build_sweep_tab() -> SweepTab:
         chart=chart,
         verdict=verdict,
         use_rate=use_rate,
+        checked=checked,
+        measured=measured,
+        race=race,
         reading=reading,
         settings=settings,
     )

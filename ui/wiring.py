@@ -40,6 +40,7 @@ def _followed(page: Page) -> list[Any]:
         *(frame.browser, frame.folds, frame.timer, frame.runs, frame.bar, frame.bar_row),
         *(frame.stop, frame.badges, data.check, data.panel, data.model_line, data.other_model),
         *(sweep.words, sweep.chart, sweep.verdict, sweep.reading, sweep.use_rate, sweep.start),
+        *(sweep.checked, sweep.measured, sweep.race),
         *(train.loss_chart, train.rate_chart, train.card, train.try_it, train.resume),
         *(train.download, train.start, train.plan, train.command, page.predict.model, page.tabs),
     ]

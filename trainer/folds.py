@@ -1,0 +1,36 @@
+"""Training pictures held out in turn, class by class, so that a choice is not judged on what it
+was made with. The validation pictures stay out of every choice of a rate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.batches import seed_for
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    train: np.ndarray
+    """Indices of pictures to learn from, shuffled."""
+    held_out: np.ndarray
+    """Indices of the others."""
+
+
+def split_folds(labels: np.ndarray, seed: int, *, most: int | None = None) -> list[Fold]:
+    """Five folds with every class spread evenly over them; each picture is held out once.
+
+    Args:
+        labels: `[N]`.
+        seed: of the order.
+        most: use only so many pictures, of every class in proportion.
+    """
+    rng = np.random.default_rng(seed_for(seed, "folds"))
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # class by class, shuffled within
+    if most is not None and most < len(order):
+        order = order[np.linspace(0, len(order) - 1, most).astype(int)]
+    number = np.arange(len(order)) % FOLDS
+    folds = [Fold(rng.permutation(order[number != k]), order[number == k]) for k in range(FOLDS)]
+    return [fold for fold in folds if len(fold.held_out) and len(fold.train) > 1]

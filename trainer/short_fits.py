@@ -1,0 +1,93 @@
+"""Short trainings of all layers at several rates, with the schedule of the real run compressed.
+
+For models whose body trains too: a few dozen steps a rate are all that the time allows. Not for a
+head that has learned from every training picture already, because then none of them is unseen.
+"""
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+
+from trainer.batches import forever, seed_for
+from trainer.events import Event, Progress
+from trainer.folds import split_folds
+from trainer.infer import infer
+from trainer.learner import Learner
+from trainer.model import make_optimizer, set_mode
+from trainer.plan import Phase, schedule_for
+from trainer.restored import restored
+from trainer.schedule import one_cycle_momentum
+from trainer.task import task_for
+from trainer.trials import Trials
+from trainer.update import set_momentum, update
+
+MAX_HELD_OUT = 256
+
+
+def try_fits(
+    learner: Learner, phase: Phase, lrs: Sequence[float], num_steps: int
+) -> Generator[Event, None, Trials]:
+    """Train for `num_steps` at each rate and judge on held-out training pictures.
+
+    Weights, buffers and random states are put back after each.
+    """
+    labels = learner.train_labels.cpu().numpy()
+    fold = split_folds(labels, learner.config.seed)[0]
+    held_out = np.sort(fold.held_out[:MAX_HELD_OUT])
+    images = learner.train_images[held_out]
+    runtime = learner.training_runtime or learner.runtime
+    correct, losses, curves = [], [], []
+    for number, lr in enumerate(lrs):
+        with restored(learner.model):
+            curve: list[float] = []
+            for loss in fit_briefly(learner, phase, lr, num_steps, fold.train):
+                curve.append(loss)
+                yield Progress(
+                    text=f"Trying {lr:.1e}",
+                    done=number * num_steps + len(curve),
+                    total=len(lrs) * num_steps,
+                )
+            probs = yield from infer(
+                learner.model, images, learner.preprocess, runtime, text=f"Judging {lr:.1e}"
+            )
+        loss = -np.log(np.maximum(probs[np.arange(len(held_out)), labels[held_out]], 1e-12))
+        broke = len(curve) < num_steps or not np.isfinite(probs).all()
+        losses.append(np.full(len(loss), np.inf) if broke else loss)
+        correct.append(0.0 if broke else 1.0 * (probs.argmax(1) == labels[held_out]))
+        curves.append(curve + [math.nan] * (num_steps - len(curve)))
+    return Trials(
+        lrs=tuple(lrs),
+        correct=np.stack([np.broadcast_to(row, len(held_out)) for row in correct]),
+        losses=np.stack(losses),
+        train_losses=np.array(curves),
+        held_out=labels[held_out],
+    )
+
+
+def fit_briefly(
+    learner: Learner, phase: Phase, lr: float, num_steps: int, pictures: np.ndarray
+) -> Iterator[float]:
+    """The losses of a training in `num_steps` updates; ends at the first that is not finite.
+
+    Args:
+        learner: trained in place; see `restored`.
+        phase: not cached; its schedule is compressed into the steps.
+        lr: peak rate.
+        num_steps: updates.
+        pictures: indices of those to learn from.
+    """
+    config, task = learner.config, task_for(learner, phase)
+    set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
+    optimizer = make_optimizer(task.groups(), config, lr)
+    schedule = schedule_for(phase, config.cycle_len)
+    order = forever(len(pictures), config.batch_size, config.seed, "short fit")
+    for step, indices in zip(range(num_steps), order, strict=False):
+        position = step / num_steps
+        if phase.schedule == "one_cycle":
+            set_momentum(optimizer, one_cycle_momentum(position))
+        rate, seed = lr * schedule(position), seed_for(config.seed, "short fit", step)
+        loss = float(update(learner, task, optimizer, pictures[indices], lr=rate, seed=seed))
+        if not math.isfinite(loss):
+            return
+        yield loss
