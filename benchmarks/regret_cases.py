@@ -78,7 +78,8 @@ def cases() -> list[Case]:
         for dataset in datasets
         for optimizer in optimizers
     ]
-    nets = [("test_resnet", dataset) for dataset in datasets]
+    # pizza_steak_sushi has 75 validation pictures: too few to tell nets near chance apart.
+    nets = [("test_resnet", dataset) for dataset in ("digits", "cats_vs_dogs", "flowers5")]
     nets += [("test_efficientnet", "digits"), ("test_efficientnet", "cats_vs_dogs")]
     nets += [("resnet10t", "digits")]
     scratch = [

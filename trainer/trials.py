@@ -48,9 +48,9 @@ class Trials:
         doubt = 2 * math.sqrt(common * (1 - common) / count)
         if self.accuracy.max() <= common + doubt:
             return None
-        good = np.flatnonzero(self.as_good_as_best())
+        good = np.array(self.lrs)[self.as_good_as_best()]
         half = math.sqrt(self.lrs[1] / self.lrs[0]) if len(self.lrs) > 1 else 1.0
-        return self.lrs[good[0]] / half, self.lrs[good[-1]] * half
+        return float(good[0]) / half, float(good[-1]) * half
 
     def middle(self) -> float:
         """The geometric mean of the rates that are as good as the best: where a little more or
