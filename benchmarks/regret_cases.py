@@ -117,8 +117,14 @@ def config_of(case: Case) -> Config:
     )
 
 
-def measure(case: Case, root: Path) -> dict[str, Any]:
-    """The truth of a case, its sweeps and what ours suggests, as plain values."""
+def measure(case: Case, root: Path, known: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The truth of a case, its sweeps and what ours suggests, as plain values.
+
+    Args:
+        case: what is trained.
+        root: the folder of the photo datasets.
+        known: an earlier measurement, whose truth is taken over.
+    """
     config = config_of(case)
     data = changed(load(case, root, config), case)
     learner = run(prepare(data, config, kind="train"))
@@ -127,24 +133,29 @@ def measure(case: Case, root: Path) -> dict[str, Any]:
     if case.what == "full":
         run(_head_first(learner))
     phase = plan(learner.config)[0]
+    truth = {
+        "num_train": len(data.train),
+        "num_valid": len(data.valid),
+        "num_classes": len(data.class_names),
+    }
+    if known is None:
+        truth |= true_accuracies(learner, phase, case)
+    else:
+        truth |= {name: known[name] for name in ("lrs", "accuracies", "training_seconds")}
+    return {**asdict(case), "seen": case.seen, **truth, **suggested(learner, phase)}
+
+
+def true_accuracies(learner: Learner, phase: Phase, case: Case) -> dict[str, Any]:
+    """The grid of rates, the accuracy of each seed at each, and the seconds of one training."""
     lrs = [float(10**x) for x in GRIDS[case.what, case.optimizer]]
     began = time.perf_counter()
     if case.what == "head":
         accuracies = true_heads(learner, phase, lrs)
     else:
-        accuracies = [[true_fit(learner, lr, seed) for seed in SEEDS[case.what]] for lr in lrs]
+        seeds = SEEDS[case.what]
+        accuracies = [[true_fit(learner, lr, seed) for seed in seeds] for lr in lrs]
     seconds = (time.perf_counter() - began) / sum(map(len, accuracies))
-    return {
-        **asdict(case),
-        "seen": case.seen,
-        "num_train": len(data.train),
-        "num_valid": len(data.valid),
-        "num_classes": len(data.class_names),
-        "lrs": lrs,
-        "accuracies": accuracies,
-        "training_seconds": round(seconds, 2),
-        **suggested(learner, phase),
-    }
+    return {"lrs": lrs, "accuracies": accuracies, "training_seconds": round(seconds, 2)}
 
 
 def suggested(learner: Learner, phase: Phase) -> dict[str, Any]:

@@ -79,6 +79,17 @@ def steps_drawn(page: Page) -> list[int]:
     return [int(re.sub(r"[^0-9]", "", row.split("\t")[0])) for row in rows]
 
 
+def sweep_digits(page: Page) -> None:
+    """A sweep, with what was measured and the race under it."""
+    page.locator("#start-sweep").click()
+    page.locator("#use-rate").wait_for(state="visible")
+    expect(page.locator("#verdict")).to_contain_text("Suggested:")
+    expect(page.locator("#verdict")).to_contain_text("held-out pictures")
+    expect(page.locator("#race-chart")).to_contain_text("too high")
+    page.locator("#measured-chart").get_by_role("button", name="Table").click()
+    expect(page.locator("#measured-chart .lrc-table tbody tr")).to_have_count(11)
+
+
 def test_digits_are_swept_trained_through_a_reload_and_predicted(
     app: AppServer, browser: Browser, visitor: Page
 ) -> None:
@@ -87,9 +98,7 @@ def test_digits_are_swept_trained_through_a_reload_and_predicted(
     for digit in "0123456789":
         expect(page.locator("#check").get_by_text(digit, exact=True).first).to_be_visible()
 
-    page.locator("#start-sweep").click()
-    page.locator("#use-rate").wait_for(state="visible")
-    expect(page.locator("#verdict")).to_contain_text("Suggested:")
+    sweep_digits(page)
     page.locator("#use-rate").click()
     rate = page.locator("#lr input, #lr textarea").first
     expect(rate).to_have_value(re.compile(r"^\d\.\d\de-0\d$"))

@@ -14,10 +14,18 @@ from trainer.events import EpochDone, Progress
 from trainer.fit import fit
 from trainer.folds import FOLDS, split_folds
 from trainer.head_stack import HeadStack
-from trainer.head_trials import MAX_WORK, num_folds, train_heads, try_heads
+from trainer.head_trials import (
+    MAX_WEIGHTS,
+    MAX_WORK,
+    TrialPlan,
+    plan_trials,
+    train_heads,
+    try_heads,
+)
 from trainer.learner import Learner, ensure_features
 from trainer.model import head_of
 from trainer.plan import Phase, plan
+from trainer.sweep import sweep
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +73,8 @@ def test_each_head_learns_as_a_training_at_its_rate_does(
 def test_nothing_of_the_learner_changes() -> None:
     learner, phase = head_learner()
     before, state = digest(learner.model), torch.get_rng_state()
-    events, trials = collect(try_heads(learner, phase, (1e-3, 1e-1)))
+    events, trials = collect(try_heads(learner, phase, TrialPlan((1e-3, 1e-1), FOLDS, 8)))
+    assert trials is not None
     assert all(isinstance(event, Progress) for event in events) and events
     assert digest(learner.model) == before
     assert torch.equal(torch.get_rng_state(), state)
@@ -90,19 +99,21 @@ def test_a_head_that_breaks_down_disturbs_no_other() -> None:
     assert np.isfinite(losses[0]).all()
 
 
-@pytest.mark.parametrize("most", [None, 12])
-def test_folds_hold_every_picture_out_once_and_spread_the_classes(most: int | None) -> None:
+def test_folds_hold_every_picture_out_once_and_spread_the_classes() -> None:
     labels = np.repeat([0, 1, 2], [10, 30, 7])
-    folds = split_folds(labels, 3, most=most)
+    folds = split_folds(labels, 3)
     held_out = np.concatenate([fold.held_out for fold in folds])
     assert len(folds) == FOLDS
-    assert len(set(held_out)) == len(held_out) == (most or len(labels))
+    assert sorted(held_out) == list(range(47))
     for fold in folds:
-        assert not set(fold.train) & set(fold.held_out)
-        assert sorted([*fold.train, *fold.held_out]) == sorted(held_out)
-        if most is None:
-            counts = np.bincount(labels[fold.held_out], minlength=3)
-            assert (abs(counts - np.bincount(labels) / FOLDS) < 1).all()
+        assert sorted([*fold.train, *fold.held_out]) == list(range(47))
+        counts = np.bincount(labels[fold.held_out], minlength=3)
+        assert (abs(counts - np.bincount(labels) / FOLDS) < 1).all()
+
+
+def test_a_part_of_what_is_held_out_holds_every_class() -> None:
+    fold = split_folds(np.repeat(np.arange(10), 200), 0)[0]
+    assert set(fold.held_out[:100] // 200) == set(range(10))
 
 
 def test_the_same_seed_gives_the_same_folds_and_few_pictures_fewer_of_them() -> None:
@@ -111,25 +122,54 @@ def test_the_same_seed_gives_the_same_folds_and_few_pictures_fewer_of_them() -> 
     assert all((a.train == b.train).all() for a, b in same)
     assert not (split_folds(labels, 1)[0].train == split_folds(labels, 2)[0].train).all()
     assert len(split_folds(np.array([0, 1, 1]), 0)) == 3
+    assert split_folds(np.array([0, 1]), 0) == []
 
 
 def test_few_pictures_go_several_rounds_and_much_work_is_cut() -> None:
     learner, phase = head_learner()
-    head = head_of(learner.model)
-    assert num_folds(head, phase, 11, 100) == 3 * FOLDS
-    assert num_folds(head, phase, 11, 500) == 2 * FOLDS
-    assert num_folds(head, phase, 11, 501) == FOLDS
-    per_picture = 6.0 * phase.epochs * head.linear.weight.numel() * 11
-    some = int(MAX_WORK / per_picture / 2.5)
-    assert num_folds(head, phase, 11, some) == 2
-    assert num_folds(head, phase, 11, 100 * some) == 1
+    head, config = head_of(learner.model), learner.config
+
+    def planned(num_train: int) -> TrialPlan:
+        found = plan_trials(head, phase, config, num_train)
+        assert found is not None
+        return found
+
+    assert planned(100).num_folds == 3 * FOLDS
+    assert planned(500).num_folds == 2 * FOLDS
+    assert planned(501).num_folds == FOLDS
+    assert planned(501).num_steps == phase.epochs * 50  # four fifths in batches of 8
+    assert len(planned(501).lrs) == 11
 
 
-def test_only_some_pictures_are_tried_where_all_would_be_too_much(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("limit", ["MAX_WORK", "MAX_WEIGHTS"])
+def test_too_much_for_a_fold_is_tried_at_decades_then_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    learner, phase = head_learner(60)
-    per_picture = 6.0 * phase.epochs * head_of(learner.model).linear.weight.numel() * 2
-    monkeypatch.setattr(head_trials, "MAX_WORK", 30.5 * per_picture)
-    trials = result_of(try_heads(learner, phase, (1e-3, 1e-1)))
-    assert trials.correct.shape == (2, 6)  # a fifth of thirty
+    learner, phase = head_learner()
+    head, config = head_of(learner.model), learner.config
+    weights = head.linear.weight.numel()
+    work = phase.epochs * 50 * weights * (6 * config.batch_size + head_trials.UPDATE_WORK)
+    one_rate = {"MAX_WORK": work, "MAX_WEIGHTS": weights}[limit]
+    monkeypatch.setattr(head_trials, "WORK_PER_PICTURE", 0)
+    for rates, left in ((33.5, (11, 3)), (11.5, (11, 1)), (6.5, (6, 1))):
+        monkeypatch.setattr(head_trials, limit, rates * one_rate)
+        found = plan_trials(head, phase, config, 501)
+        assert found is not None
+        assert (len(found.lrs), found.num_folds) == left
+    monkeypatch.setattr(head_trials, limit, 5.5 * one_rate)
+    assert plan_trials(head, phase, config, 501) is None
+    assert min(MAX_WORK, MAX_WEIGHTS) > 0
+
+
+def test_two_pictures_cannot_be_held_out() -> None:
+    learner, phase = head_learner(2)
+    assert result_of(try_heads(learner, phase, TrialPlan((1e-3,), FOLDS, 2))) is None
+    swept = result_of(sweep(learner, phase))
+    assert not swept.measured
+
+
+def test_a_short_training_compresses_its_schedule() -> None:
+    learner, phase = head_learner()
+    everything = [np.arange(learner.num_train)]
+    _, losses = result_of(train_heads(learner, phase, (0.1,), everything, [1], most_steps=3))
+    assert losses.shape == (1, 3)

@@ -12,7 +12,7 @@ from trainer.plan import (
     ENOUGH,
     MAX_SECONDS,
     MIN_STEPS,
-    default_head_lr,
+    default_lr,
     default_unfrozen_lr,
     num_steps,
     plan,
@@ -118,7 +118,7 @@ def test_every_config_that_is_allowed_has_something_to_do(preset: str, unfreeze:
 def test_a_rate_that_nobody_chose_suits_the_optimizer(optimizer: str) -> None:
     config = config_for(optimizer=optimizer, unfrozen_lr=None)
     assert plan(config)[-1].lr == default_unfrozen_lr(config)
-    assert 1e-6 < default_unfrozen_lr(config) < default_head_lr(config) <= 1
+    assert 1e-6 < default_unfrozen_lr(config) < default_lr(plan(config)[0], config) <= 1
 
 
 def test_the_steps_of_a_phase_are_its_epochs_times_its_batches() -> None:

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.schedule import lr_ladder
-from trainer.suggest import published, smooth_centered, suggest, valley
+from trainer.suggest import (
+    _ema_debiased,
+    doubling,
+    published,
+    smooth_centered,
+    suggest,
+    valley,
+)
 
 CURVES = json.loads((Path(__file__).parent / "data" / "lr_curves.json").read_text())["curves"]
 RULES = {"valley", "slide", "minimum", "steep", "doubling", "torch_lr_finder", "ignite"}
@@ -128,3 +135,34 @@ def test_smoothing_keeps_a_constant_and_does_not_lag() -> None:
     weights = [math.exp(-2.0), math.exp(-0.5), 1.0, math.exp(-0.5), math.exp(-2.0)]
     spike = smooth_centered([0.0, 0.0, 1.0, 0.0, 0.0], width=1.0)
     assert spike[2] == pytest.approx(1 / sum(weights))
+
+
+def test_a_curve_that_diverged_is_cut_by_the_steps_that_were_planned() -> None:
+    """fastai drops a tenth of the planned steps, however early the sweep ended."""
+    falling = np.linspace(2.3, 1.0, 40).tolist()
+    planned, cut = published(LRS, falling), published(LRS[:40], falling)
+    assert planned["minimum"] == cut["minimum"]  # the end is the same
+    assert planned["valley"] != cut["valley"]  # the beginning is not: 10 steps or 4
+
+
+def test_the_steepest_fall_is_taken_against_the_logarithm_of_the_rate() -> None:
+    """Lightning since 2.5.3 divides by the rate itself, which finds the first rates steepest."""
+    losses = _learnable(noise=0.0)
+    found = suggest(LRS, losses)
+    assert found.rules["steep"] is not None
+    assert 2e-4 < found.rules["steep"] < 5e-2  # the sigmoid's middle is at 1e-3
+    assert found.steep[0] < 1e-3 < found.steep[1]
+    assert found.lr is not None
+    assert found.usable[0] <= found.lr <= found.usable[1]
+
+
+def test_fastais_running_mean_is_free_of_bias_from_the_first_step_on() -> None:
+    """Lightning divides by 1 - 0.98^(k+2) at its step k, which halves the first loss."""
+    assert _ema_debiased(np.full(30, 2.3)) == pytest.approx(np.full(30, 2.3), rel=1e-5)
+
+
+def test_the_doubling_ladder_names_the_rung_that_helps_most() -> None:
+    lrs = lr_ladder(1e-5, 1e-2, 0, "doubling")
+    losses = [2.3, 2.3, 2.2, 2.1, 1.4, 1.2, 1.1, 1.5, 3.0, 9.0]
+    assert doubling(np.array(lrs), np.array(losses)) == pytest.approx(lrs[3])
+    assert doubling(np.array(lrs[:1]), np.array(losses[:1])) is None

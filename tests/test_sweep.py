@@ -5,6 +5,7 @@ import random
 from collections.abc import Generator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from tiny import collect, digest, result_of, tiny_config, tiny_data, tiny_learner
 from trainer import budget
 from trainer.config import Config
-from trainer.events import Event, Raced, SweepStep, Swept, Tried
+from trainer.events import Event, Note, Raced, SweepStep, Swept, Tried
 from trainer.learner import Learner, ensure_features
 from trainer.model import head_of
 from trainer.plan import Phase, plan, sweep_phase
@@ -112,12 +113,12 @@ def test_the_fingerprint_sees_a_sweep_that_puts_nothing_back() -> None:
     assert _fingerprint(learner) == before
 
 
-def _swept(config: Config, max_steps: int | None = None) -> tuple[list[SweepStep], Swept]:
+def _swept(config: Config) -> tuple[list[SweepStep], Swept]:
     """A single sweep of all layers."""
     config = replace(config, repeats=1)
     learner = tiny_learner(config)
     phase = sweep_phase(config)
-    events, swept = collect(sweep(learner, phase, max_steps=max_steps))
+    events, swept = collect(sweep(learner, phase))
     assert events[-1] is swept
     return [event for event in events if isinstance(event, SweepStep)], swept
 
@@ -139,9 +140,15 @@ def test_a_doubling_sweep_doubles_the_rate_each_step() -> None:
     assert [step.lr for step in steps] == [1e-5 * 2**k for k in range(7)]
 
 
-def test_max_steps_shortens_the_ladder_but_keeps_its_ends() -> None:
-    steps, _ = _swept(tiny_config(lr_min=1e-6, lr_max=1e-3, num_steps=100), max_steps=6)
-    assert [step.lr for step in steps] == pytest.approx([1e-6 * 10 ** (k / 2) for k in range(7)])
+def test_slow_steps_shorten_the_ladder_but_keep_its_ends() -> None:
+    config = tiny_config(lr_min=1e-6, lr_max=1e-3, num_steps=100, repeats=3, verify=False)
+    learner = tiny_learner(config)
+    learner.training_runtime = replace(learner.runtime, images_per_second=config.batch_size * 0.5)
+    events, swept = collect(sweep(learner, sweep_phase(config)))  # two seconds a step
+    steps = [event.lr for event in events if isinstance(event, SweepStep)]
+    assert steps == pytest.approx(list(lr_ladder(1e-6, 1e-3, budget.FEWEST_STEPS, "exponential")))
+    assert len(swept.lrs) == len(steps)
+    assert any(isinstance(event, Note) and "40 steps" in event.text for event in events)
 
 
 def test_the_same_sweep_again_gives_the_same_losses() -> None:
@@ -258,6 +265,19 @@ def test_without_a_check_a_range_that_is_too_low_gives_no_rate() -> None:
     swept = result_of(sweep(learner, sweep_phase(learner.config)))
     assert swept.suggested_lr is None
     assert "No usable signal" in swept.reason
+
+
+def test_two_sweeps_at_once_give_what_each_gives_alone() -> None:
+    config = tiny_config(num_steps=12, repeats=2, verify=False)
+    other = replace(config, seed=7)
+    alone = [result_of(sweep(*_learner(each, "all"))).losses for each in (config, other)]
+    running = [sweep(*_learner(each, "all")) for each in (config, other)]
+    found: list[tuple[float, ...]] = [(), ()]
+    for pair in zip_longest(*running):  # step by step in turn
+        for number, event in enumerate(pair):
+            if isinstance(event, Swept):
+                found[number] = event.losses
+    assert found == alone
 
 
 def test_a_closed_generator_ends_where_it_is() -> None:

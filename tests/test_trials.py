@@ -1,5 +1,7 @@
 """Trials: the rate that is chosen from what trainings gave, and when none is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,6 @@ def made(accuracies: list[float], losses: list[float], count: int = 200) -> Tria
         lrs=LRS[: len(accuracies)],
         correct=correct,
         losses=np.repeat(np.array(losses)[:, None], count, axis=1),
-        train_losses=np.zeros((len(accuracies), 3)),
         held_out=np.arange(count) % 2,
     )
 
@@ -48,8 +49,36 @@ def test_a_difference_within_the_noise_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("accuracy", [0.3, 0.5, 0.55])
-def test_no_better_than_chance_is_no_rate(accuracy: float) -> None:
-    assert made([accuracy] * 3, [0.7, 0.7, 0.7]).usable() is None
+def test_no_better_than_chance_is_said(accuracy: float) -> None:
+    assert made([accuracy] * 3, [0.7, 0.7, 0.7]).verdict() == "chance"
+    assert made([0.9, accuracy], [0.7, 0.7]).verdict() == "learned"
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(4, "few"), (10, "learned")])
+def test_a_handful_of_pictures_shows_nothing(count: int, verdict: str) -> None:
+    assert made([1.0], [0.1], count).verdict() == verdict
+
+
+def test_unbalanced_classes_need_more_pictures() -> None:
+    trials = replace(made([1.0], [0.1], 30), held_out=np.repeat([0, 1], [27, 3]))
+    assert trials.verdict() == "few"
+    trials = replace(made([1.0], [0.1], 60), held_out=np.repeat([0, 1], [54, 6]))
+    assert trials.verdict() == "learned"
+
+
+def test_a_single_picture_makes_no_difference() -> None:
+    trials = made([0.995, 1.0, 0.99], [0.1, 0.1, 0.1])
+    assert trials.as_good_as_best().tolist() == [True, True, False]
+
+
+def test_only_neighbours_are_usable_together() -> None:
+    trials = made([0.95, 0.7, 0.95, 0.95, 0.6], [0.1] * 5)
+    assert trials.usable() == pytest.approx((1e-2 / HALF, 1e-1 * HALF))
+    assert trials.middle() == pytest.approx(10**-1.5)
+
+
+def test_errors_are_never_nothing() -> None:
+    assert (made([1.0, 0.5], [0.1, 0.1], 10).errors > 0.05).all()
 
 
 def test_a_training_that_broke_down_is_never_chosen() -> None:
@@ -62,11 +91,9 @@ def test_a_training_that_broke_down_is_never_chosen() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 5)), min_size=1, max_size=5))
 def test_the_choice_is_usable_and_as_accurate_as_the_best(rows: list[tuple[float, float]]) -> None:
     trials = made([row[0] for row in rows], [row[1] for row in rows])
-    usable = trials.usable()
-    if usable is None:
-        assert trials.accuracy.max() < 0.6
-        return
-    assert usable[0] * 0.999 <= trials.middle() <= usable[1] * 1.001
+    low, high = trials.usable()
+    assert low <= trials.middle() <= high
     good = trials.as_good_as_best()
     assert good[trials.accuracy.argmax()]
     assert (trials.accuracy[good] >= trials.accuracy.max() - 0.04).all()
+    assert trials.verdict() in ("learned", "chance")

@@ -26,8 +26,9 @@ from trainer.features import (
     num_views,
     picture_views,
 )
+from trainer.head import Head
 from trainer.head_stack import HeadStack
-from trainer.head_trials import num_folds
+from trainer.head_trials import plan_trials
 from trainer.image_size import choose_preprocess
 from trainer.learner import augmentation_for
 from trainer.model import (
@@ -40,9 +41,8 @@ from trainer.plan import Phase, num_steps, plan, reason_to_skip, sweep_phase
 from trainer.probe import probe
 from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess
-from trainer.verify import HEAD_RATES
 
-_HEAD_STEPS = 30
+_HEAD_STEPS, _TRIAL_STEPS = 30, 5
 _EXPORTS = 4
 """Times that building the model is spent again on saving, comparing and loading it."""
 
@@ -68,7 +68,8 @@ class _Speeds:
     body: Runtime
     training: Runtime
     head_step: float
-    trial_step: float
+    trials: float
+    """Of the trainings that check the head's rate."""
     views: int
     train_known: bool
     valid_known: bool
@@ -130,8 +131,9 @@ def _measure(
     read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
     how = augmentation_for(data, config, preprocess)
     views = picture_views(num_views(config, how, len(data.train)), how, config.seed)
-    rates = HEAD_RATES[config.optimizer]
-    folds = num_folds(head_of(model), plan(config)[0], len(rates), len(data.train))
+    head = head_of(model)
+    trials = plan_trials(head, plan(config)[0], config, len(data.train))
+    checked = plan(config)[0].cached and config.verify and config.lr is None and trials is not None
     digest = body_digest(model)
 
     def known(split: Split, runtime: Runtime, views: tuple[PictureView, ...]) -> bool:
@@ -143,8 +145,11 @@ def _measure(
         read=read,
         body=body,
         training=training,
-        head_step=_head_seconds(model, config, rates[:1], 1),
-        trial_step=_head_seconds(model, config, rates, folds),
+        head_step=_head_seconds(head, config, (1e-3,), 1, times=_HEAD_STEPS),
+        trials=trials.num_steps
+        * _head_seconds(head, config, trials.lrs, trials.num_folds, times=_TRIAL_STEPS)
+        if checked and trials is not None
+        else 0.0,
         views=len(views),
         train_known=known(data.train, body, views),
         valid_known=known(data.valid, body.exact(), views[:1]),
@@ -161,9 +166,7 @@ def _features_seconds(data: Data, speeds: _Speeds) -> float:
 def _sweep_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) -> float:
     """A phase's sweep within a training, with what checks it."""
     if phase.cached:
-        steps = config.num_steps * config.repeats
-        trials = num_steps(phase, config, len(data.train)) * speeds.trial_step
-        return steps * speeds.head_step + (trials if config.verify else 0.0)
+        return config.num_steps * config.repeats * speeds.head_step + speeds.trials
     step = config.batch_size / _rate(speeds.body if phase.frozen else speeds.training)
     budget = budget_for(phase, config, len(data.train), step=step)
     once = budget.sweep_steps(config) * step
@@ -198,17 +201,18 @@ def _rate(runtime: Runtime, *, looking: bool = False) -> float:
     return 3 * known if looking else known
 
 
-def _head_seconds(model: TimmModel, config: Config, lrs: Sequence[float], num_parts: int) -> float:
+def _head_seconds(
+    head: Head, config: Config, lrs: Sequence[float], num_parts: int, *, times: int
+) -> float:
     """One update of so many heads, the median of some."""
-    head = head_of(model)
     stack = HeadStack(head, lrs, num_parts, config)
-    shape = (num_parts, config.batch_size)
-    features = torch.zeros(*shape, len(head.mean), device=head.mean.device)
-    labels = torch.zeros(shape, dtype=torch.int64, device=head.mean.device)
+    shape, device = (num_parts, config.batch_size), head.mean.device
+    features = torch.zeros(*shape, len(head.mean), device=device)
+    labels = torch.zeros(shape, dtype=torch.int64, device=device)
     seconds: list[float] = []
-    for _ in range(_HEAD_STEPS):
+    for _ in range(times):
         began = time.perf_counter()
-        stack.step(features, labels, factor=1.0)
+        float(stack.step(features, labels, factor=1.0).sum())  # waits for a GPU
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from trainer.batches import epoch_batches, seed_for
-from trainer.budget import budget_for
 from trainer.checkpoint import Checkpoint
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
@@ -22,8 +21,7 @@ from trainer.metrics import accuracy_and_loss
 from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import (
     Phase,
-    default_head_lr,
-    default_unfrozen_lr,
+    default_lr,
     num_steps,
     plan,
     reason_to_skip,
@@ -138,22 +136,9 @@ def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
     if given is not None:
         run.at.lr = given
         return
-    most = _sweep_steps(run.learner, phase)
-    if most < config.num_steps:
-        yield Note(text=f"Sweeping in {most} steps, because each is slow here.")
-    swept = yield from sweep(run.learner, phase, max_steps=most)
-    fallback = default_head_lr(config) if phase.frozen else default_unfrozen_lr(config)
-    run.at.lr, note = rate_from(swept, fallback)
+    swept = yield from sweep(run.learner, phase)
+    run.at.lr, note = rate_from(swept, default_lr(phase, config))
     yield note
-
-
-def _sweep_steps(learner: Learner, phase: Phase) -> int:
-    """How many rates the phase's sweep tries, where the speed of its steps is known."""
-    config, runtime = learner.config, learner.training_runtime
-    if phase.cached or runtime is None or not runtime.images_per_second:
-        return config.num_steps
-    step = config.batch_size / runtime.images_per_second
-    return budget_for(phase, config, learner.num_train, step=step).sweep_steps(config)
 
 
 def _run_epoch(run: Fit, phase: Phase, task: Task, epoch: int) -> Iterator[Event]:

@@ -18,19 +18,19 @@ class Fold:
     """Indices of the others."""
 
 
-def split_folds(labels: np.ndarray, seed: int, *, most: int | None = None) -> list[Fold]:
+def split_folds(labels: np.ndarray, seed: int) -> list[Fold]:
     """Five folds with every class spread evenly over them; each picture is held out once.
 
     Args:
-        labels: `[N]`.
+        labels: `[N]`; with very few pictures there are fewer folds, perhaps none.
         seed: of the order.
-        most: use only so many pictures, of every class in proportion.
     """
     rng = np.random.default_rng(seed_for(seed, "folds"))
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class by class, shuffled within
-    if most is not None and most < len(order):
-        order = order[np.linspace(0, len(order) - 1, most).astype(int)]
     number = np.arange(len(order)) % FOLDS
-    folds = [Fold(rng.permutation(order[number != k]), order[number == k]) for k in range(FOLDS)]
+    folds = [
+        Fold(rng.permutation(order[number != k]), rng.permutation(order[number == k]))
+        for k in range(FOLDS)
+    ]
     return [fold for fold in folds if len(fold.held_out) and len(fold.train) > 1]

@@ -91,6 +91,6 @@ class HeadStack:
         logits = self.head.scaled(features) @ weights + biases  # [C, N, K]
         targets = torch.from_numpy(labels).to(logits.device).expand(len(logits), -1)
         losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        losses = losses.view_as(targets).nan_to_num(nan=torch.inf)
+        losses = losses.view_as(targets).nan_to_num(nan=torch.inf, posinf=torch.inf)
         correct = (logits.argmax(2) == targets) & losses.isfinite()
         return correct.cpu().numpy(), losses.cpu().numpy()

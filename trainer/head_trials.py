@@ -1,12 +1,15 @@
 """Whole head trainings at several rates at once, judged on held-out training pictures."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.batches import epoch_batches, seed_for
+from trainer.config import Config
 from trainer.events import Progress
 from trainer.folds import FOLDS, split_folds
 from trainer.head import Head
@@ -17,52 +20,100 @@ from trainer.plan import Phase, num_steps, schedule_for
 from trainer.schedule import one_cycle_momentum
 from trainer.trials import Trials
 
-MAX_WORK = 4e11
-"""Floating-point operations that the trials may take: some ten seconds on two CPU cores. Fixed, so
-that the same run gives the same rate on every machine."""
+HEAD_RATES = {
+    "adamw": tuple(float(10**x) for x in np.arange(-5, 0.1, 0.5)),
+    "sgd": tuple(float(10**x) for x in np.arange(-4, 1.1, 0.5)),
+}
+"""Peak rates tried for a head: the half decades between nothing learned and blown up."""
+
+MAX_WORK, WORK_PER_PICTURE = 4e11, 5e7
+"""Floating-point operations that the trials may take: some ten seconds on two CPU cores, or a
+quarter of what the frozen body takes for the pictures. Fixed: the same seed, the same rate."""
+
+UPDATE_WORK = 150
+"""What an optimizer's update of one weight costs, in the same measure."""
+
+MAX_WEIGHTS = 2e7
+"""Weights of all heads together: half a gigabyte with gradients and the optimizer's state."""
 
 FEW, MAX_ROUNDS = 1000, 3
 """Half of 1,000 pictures are held out in two rounds, a third of them or fewer in three."""
 
+EVERY = 50
+"""Steps between two reports, at which the trials can be stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """Trainings of a head at C rates in R folds."""
+
+    lrs: tuple[float, ...]
+    num_folds: int
+    num_steps: int
+    """Of each training."""
+
+
+def plan_trials(head: Head, phase: Phase, config: Config, num_train: int) -> TrialPlan | None:
+    """As many folds as can be afforded: all five, several times over where the pictures are so few
+    that their order matters; then only whole decades; none where even that would be too much.
+
+    Args:
+        head: its size counts.
+        phase: a cached one.
+        config: the run's.
+        num_train: training pictures.
+    """
+    rates = HEAD_RATES[config.optimizer]
+    steps = num_steps(phase, config, max(1, num_train * (FOLDS - 1) // FOLDS))
+    allowed = max(MAX_WORK, WORK_PER_PICTURE * num_train)
+    for lrs in (rates, rates[::2]):
+        weights = head.linear.weight.numel() * len(lrs)  # of a fold
+        work = steps * weights * (6 * config.batch_size + UPDATE_WORK)
+        affordable = int(min(allowed / work, MAX_WEIGHTS / weights))
+        if affordable:
+            rounds = max(1, min(MAX_ROUNDS, FEW // num_train))
+            return TrialPlan(lrs, min(FOLDS * rounds, affordable), steps)
+    return None
+
 
 def try_heads(
-    learner: Learner, phase: Phase, lrs: Sequence[float]
-) -> Generator[Progress, None, Trials]:
+    learner: Learner, phase: Phase, trials: TrialPlan
+) -> Generator[Progress, None, Trials | None]:
     """Train a head at each rate in each fold, as the phase will, and judge it on the held-out part.
-
-    Where the work would be too much, some folds are left out, then pictures.
 
     Args:
         learner: with features; its model and the random states stay as they are.
         phase: a cached one.
-        lrs: C peak rates.
+        trials: what can be afforded.
+
+    Returns:
+        None where there are too few pictures to hold any out.
     """
     assert learner.features is not None
-    labels, head = learner.train_labels.cpu().numpy(), head_of(learner.model)
-    count = num_folds(head, phase, len(lrs), len(labels))
-    most = max(2 * len(learner.data.class_names), _affordable(head, phase, len(lrs)))
+    labels = learner.train_labels.cpu().numpy()
     folds, seeds = [], []
-    for number in range(-(-count // FOLDS)):  # each round with another order of the pictures
-        seed = learner.config.seed + number
-        folds += split_folds(labels, seed, most=most)
-        seeds += [seed] * (len(folds) - len(seeds))
-    folds, seeds = folds[:count], seeds[:count]
-    parts = [fold.train for fold in folds]
-    stack, train_losses = yield from train_heads(learner, phase, lrs, parts, seeds)
-    correct, losses = np.zeros((2, len(lrs), len(labels)))
+    for number in range(-(-trials.num_folds // FOLDS)):  # each round has its own order
+        found = split_folds(labels, learner.config.seed + number)
+        folds += found
+        seeds += [learner.config.seed + number] * len(found)
+    folds, seeds = folds[: trials.num_folds], seeds[: trials.num_folds]
+    if not folds:
+        return None
+    parts, rates = [fold.train for fold in folds], trials.lrs
+    stack, _ = yield from train_heads(learner, phase, rates, parts, seeds)
+    correct, losses = np.zeros((2, len(rates), len(labels)))
     times = np.zeros(len(labels))
     for number, fold in enumerate(folds):
         where = fold.held_out
-        found = stack.judge(number, learner.features.train[0, where], labels[where])
-        correct[:, where] += found[0]
-        losses[:, where] += found[1]
+        right, loss = stack.judge(number, learner.features.train[0, where], labels[where])
+        correct[:, where] += right
+        losses[:, where] += loss
         times[where] += 1
     judged = np.flatnonzero(times)
     return Trials(
-        lrs=tuple(lrs),
+        lrs=rates,
         correct=correct[:, judged] / times[judged],
         losses=losses[:, judged] / times[judged],
-        train_losses=train_losses,
         held_out=labels[judged],
     )
 
@@ -73,6 +124,8 @@ def train_heads(
     lrs: Sequence[float],
     parts: Sequence[np.ndarray],
     seeds: Sequence[int],
+    *,
+    most_steps: int | None = None,
 ) -> Generator[Progress, None, tuple[HeadStack, np.ndarray]]:
     """Heads at C rates on each of R parts of the training pictures, each trained as `fit` does.
 
@@ -82,6 +135,7 @@ def train_heads(
         lrs: peak rates.
         parts: indices of training pictures; longer ones are cut to the shortest.
         seeds: of the order of the pictures, one a part.
+        most_steps: a shorter training, with the schedule compressed into so many steps.
 
     Returns:
         The heads, and the training loss of each step, `[C, steps]`, the mean over the parts.
@@ -89,12 +143,14 @@ def train_heads(
     config = learner.config
     length = min(len(part) for part in parts)
     stack = HeadStack(head_of(learner.model), lrs, len(parts), config)
-    schedule, total = schedule_for(phase, config.cycle_len), num_steps(phase, config, length)
+    schedule = schedule_for(phase, config.cycle_len)
+    total = min(num_steps(phase, config, length), most_steps or num_steps(phase, config, length))
     losses: list[Tensor] = []
     for epoch in range(phase.epochs):
         orders = [epoch_batches(length, config.batch_size, s, phase.name, epoch) for s in seeds]
-        yield Progress(text="Training heads at several rates", done=len(losses), total=total)
-        for index, picks in enumerate(zip(*orders, strict=True)):
+        for index, picks in enumerate(islice(zip(*orders, strict=True), total - len(losses))):
+            if len(losses) % EVERY == 0:
+                yield Progress(text="Trying rates on the head", done=len(losses), total=total)
             position = len(losses) / total
             momentum = one_cycle_momentum(position) if phase.schedule == "one_cycle" else None
             rows = np.stack([part[pick] for part, pick in zip(parts, picks, strict=True)])
@@ -103,18 +159,6 @@ def train_heads(
             found = stack.step(features, labels, factor=schedule(position), momentum=momentum)
             losses.append(found.mean(0))
     return stack, torch.stack(losses, 1).cpu().numpy()
-
-
-def num_folds(head: Head, phase: Phase, num_rates: int, num_train: int) -> int:
-    """How many folds the trials of so many rates hold out: all five, several times over where the
-    pictures are so few that their order matters, or fewer where it would be too much work."""
-    rounds = max(1, min(MAX_ROUNDS, FEW // num_train))
-    return max(1, min(FOLDS * rounds, _affordable(head, phase, num_rates) // num_train))
-
-
-def _affordable(head: Head, phase: Phase, num_rates: int) -> int:
-    """Pictures, counted once a fold, that the trials may train on."""
-    return int(MAX_WORK / (6.0 * phase.epochs * head.linear.weight.numel() * num_rates))
 
 
 def _batch(learner: Learner, rows: np.ndarray, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:

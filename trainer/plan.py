@@ -103,14 +103,16 @@ def schedule_for(phase: Phase, cycle_len: int) -> Schedule:
     return {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}[phase.schedule]
 
 
+def default_lr(phase: Phase, config: Config) -> float:
+    """The head's peak rate where a sweep gave no usable signal; see also `default_unfrozen_lr`."""
+    if phase.frozen or not config.pretrained:
+        return 1e-2 if config.optimizer == "adamw" else 1e-1
+    return default_unfrozen_lr(config)
+
+
 def default_unfrozen_lr(config: Config) -> float:
-    """The head's peak rate once all layers train and nobody chose one."""
+    """The head's peak rate once all layers of a pretrained model train and nobody chose one."""
     return 1e-3 if config.optimizer == "adamw" else 1e-2
-
-
-def default_head_lr(config: Config) -> float:
-    """The head's peak rate where a sweep gave no usable signal."""
-    return 1e-2 if config.optimizer == "adamw" else 1e-1
 
 
 def sweep_phase(config: Config) -> Phase:

@@ -27,17 +27,21 @@ MAX_HELD_OUT = 256
 
 def try_fits(
     learner: Learner, phase: Phase, lrs: Sequence[float], num_steps: int
-) -> Generator[Event, None, Trials]:
+) -> Generator[Event, None, Trials | None]:
     """Train for `num_steps` at each rate and judge on held-out training pictures.
 
-    Weights, buffers and random states are put back after each.
+    Weights, buffers and random states are put back after each. None where there are too few
+    pictures to hold any out.
     """
     labels = learner.train_labels.cpu().numpy()
-    fold = split_folds(labels, learner.config.seed)[0]
+    folds = split_folds(labels, learner.config.seed)
+    if not folds:
+        return None
+    fold = folds[0]
     held_out = np.sort(fold.held_out[:MAX_HELD_OUT])
     images = learner.train_images[held_out]
     runtime = learner.training_runtime or learner.runtime
-    correct, losses, curves = [], [], []
+    correct, losses = [], []
     for number, lr in enumerate(lrs):
         with restored(learner.model):
             curve: list[float] = []
@@ -55,12 +59,10 @@ def try_fits(
         broke = len(curve) < num_steps or not np.isfinite(probs).all()
         losses.append(np.full(len(loss), np.inf) if broke else loss)
         correct.append(0.0 if broke else 1.0 * (probs.argmax(1) == labels[held_out]))
-        curves.append(curve + [math.nan] * (num_steps - len(curve)))
     return Trials(
         lrs=tuple(lrs),
         correct=np.stack([np.broadcast_to(row, len(held_out)) for row in correct]),
         losses=np.stack(losses),
-        train_losses=np.array(curves),
         held_out=labels[held_out],
     )
 

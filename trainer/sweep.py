@@ -17,7 +17,7 @@ from trainer.batches import forever, seed_for
 from trainer.budget import Budget, budget_for
 from trainer.events import Event, Note, SweepStep, Swept
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
-from trainer.model import head_of, make_optimizer, set_mode
+from trainer.model import body_features, head_of, make_optimizer, set_mode
 from trainer.plan import Phase
 from trainer.restored import restored
 from trainer.schedule import lr_ladder
@@ -30,8 +30,8 @@ from trainer.verify import raced, verified
 DIVERGED = 4.0
 """The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value)."""
 
-VALID_IMAGES = 64
-"""Validation images whose loss a sweep of all layers watches, where that is asked for."""
+VALID_IMAGES, VALID_FEATURES = 64, 512
+"""Validation images whose loss a sweep watches, where that is asked for."""
 
 
 @dataclass(slots=True)
@@ -51,20 +51,17 @@ class _Curves:
         return np.array([curve[:length] for curve in self.losses])
 
 
-def sweep(
-    learner: Learner, phase: Phase, *, max_steps: int | None = None, race: bool = False
-) -> Generator[Event, None, Swept]:
+def sweep(learner: Learner, phase: Phase, *, race: bool = False) -> Generator[Event, None, Swept]:
     """Sweep the rates of `phase` with several orders of the pictures, and check the reading.
 
-    On cached features there are `config.repeats` sweeps; where a step costs a pass through the
-    body, as many of them as half the budget of `verify` allows, at least one. Weights, buffers,
-    training modes and random states are bit-identical before and after, also when it diverges, or
-    is closed to stop it.
+    On cached features there are `config.repeats` sweeps of `config.num_steps`; where a step costs
+    a pass through the body, as many steps and sweeps as half the budget buys, at least one of 40.
+    Weights, buffers, training modes and random states are bit-identical before and after, also when
+    it diverges, or is closed to stop it.
 
     Args:
         learner: its model is put back as it was.
         phase: what will be trained.
-        max_steps: at most so many rates, for a model whose steps are slow.
         race: also draw the suggested rate against two others.
 
     Yields:
@@ -78,29 +75,42 @@ def sweep(
     elif not phase.frozen:
         yield from ensure_training_runtime(learner)
     began, config = time.perf_counter(), learner.config
-    num_steps = min(config.num_steps, max_steps or config.num_steps)
-    curves = _Curves(lr_ladder(config.lr_min, config.lr_max, num_steps, config.growth))
-
-    def spent() -> float:
-        return time.perf_counter() - began
-
-    def budget() -> Budget:
-        return budget_for(phase, config, learner.num_train, step=spent() / curves.steps)
-
+    budget = _budget(learner, phase)
+    steps = config.num_steps if budget is None else budget.sweep_steps(config)
+    ladder = lr_ladder(config.lr_min, config.lr_max, steps, config.growth)
+    if steps < config.num_steps and config.growth == "exponential":
+        yield Note(text=f"Sweeping in {steps} steps, because each is slow here.")
+    curves = _Curves(ladder)
     for repeat in range(config.repeats):
-        if repeat and not phase.cached and spent() * (repeat + 1) / repeat > budget().total / 2:
+        after = (curves.steps + len(ladder)) * (budget.step if budget else 0.0)
+        if repeat and budget is not None and after > budget.total / 2:
             break
         yield from _one_sweep(learner, phase, curves, repeat)
-    time_for = budget()
     losses = curves.complete()
-    reading = suggest(curves.ladder, losses.mean(0).tolist())
+    reading = suggest(ladder, losses.mean(0).tolist())
     if config.verify:
-        reading = yield from verified(learner, phase, reading, time_for, spent())
-    if race and reading.lr is not None:
-        yield from raced(learner, phase, reading.lr, time_for, spent())
-    result = _result(curves.ladder, losses, reading, spent())
+        if budget is None:  # the speed of the steps is known only now
+            step = (time.perf_counter() - began) / curves.steps
+            budget = budget_for(phase, config, learner.num_train, step=step)
+        spent = curves.steps * budget.step
+        kept_back = budget.total / 4 if race else 0.0
+        reading = yield from verified(learner, phase, reading, budget, spent + kept_back)
+        if race and reading.lr is not None:
+            yield from raced(learner, phase, reading.lr, budget, budget.total - kept_back)
+    result = _result(ladder, losses, reading, time.perf_counter() - began)
     yield result
     return result
+
+
+def _budget(learner: Learner, phase: Phase) -> Budget | None:
+    """What finding the rate may take, by the probe's speed, so that it does not depend on what
+    else the machine does; none for cached features, and where nothing was probed."""
+    runtime = learner.runtime if phase.frozen else learner.training_runtime
+    if phase.cached or runtime is None or not runtime.images_per_second:
+        return None
+    config = learner.config
+    step = config.batch_size / runtime.images_per_second
+    return budget_for(phase, config, learner.num_train, step=step)
 
 
 def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> Iterator[SweepStep]:
@@ -138,20 +148,23 @@ def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> 
 
 
 def _valid_loss(learner: Learner, phase: Phase, task: Task) -> Callable[[], float]:
-    """How the loss of validation images is computed: of all where their features are kept."""
+    """How the loss of some validation images is computed."""
+    model, config = learner.model, learner.config
     runtime = learner.training_runtime or learner.runtime
+    most = VALID_FEATURES if phase.cached else VALID_IMAGES
+    chosen = np.unique(np.linspace(0, len(learner.valid_labels) - 1, most).astype(int))
+    labels = learner.valid_labels[chosen]
     if phase.cached:
         assert learner.features is not None
-        inputs, forward = learner.features.valid, head_of(learner.model)
-        labels = learner.valid_labels
+        inputs = learner.features.valid[torch.from_numpy(chosen).to(runtime.device)]
     else:
-        chosen = np.linspace(0, len(learner.valid_labels) - 1, VALID_IMAGES).astype(int)
-        chosen = np.unique(chosen)
         images = to_batch(learner.valid_images[chosen]).to(runtime.device)
-        inputs, forward = runtime.inputs(learner.preprocess.normalize(images)), task.logits
-        labels = learner.valid_labels[chosen]
+        inputs = runtime.inputs(learner.preprocess.normalize(images))
+    if phase.frozen and not phase.cached:
+        with torch.no_grad(), runtime.autocast():
+            inputs = body_features(model.eval(), inputs)
+    forward = head_of(model) if phase.frozen else task.logits
     targets = torch.from_numpy(labels).to(inputs.device)
-    model, config = learner.model, learner.config
 
     def loss() -> float:
         model.eval()

@@ -11,29 +11,26 @@ from collections.abc import Generator, Sequence
 import numpy as np
 
 from trainer.budget import Budget
-from trainer.events import Event, Raced, Tried
-from trainer.head_trials import train_heads, try_heads
+from trainer.events import Event, Note, Progress, Raced, Tried
+from trainer.head_trials import plan_trials, train_heads, try_heads
 from trainer.learner import Learner
+from trainer.model import head_of
 from trainer.plan import Phase, num_steps
 from trainer.restored import restored
 from trainer.short_fits import fit_briefly, try_fits
 from trainer.suggest import Suggestion, short
 from trainer.trials import Trials
 
-HEAD_RATES = {
-    "adamw": tuple(float(10**x) for x in np.arange(-5, 0.1, 0.5)),
-    "sgd": tuple(float(10**x) for x in np.arange(-4, 1.1, 0.5)),
-}
-"""Peak rates tried for a head: the half decades between nothing learned and blown up."""
-
-MIN_STEPS = 24
+FEWEST_STEPS = 24
 """Steps below which a fit says more about the first batches than about the rate."""
 
 AROUND = (0.1, 10**-0.5, 1.0, 10**0.5)
 """Rates of short fits, as multiples of the curve's reading."""
 
-RACE = 30.0
-"""The race's other two are so many times lower and higher."""
+RACE, RACE_STEPS = 30.0, 300
+"""The race's other two rates are so many times lower and higher; and its steps, at most."""
+
+FEWEST_RACE_STEPS = 12
 
 
 def verified(
@@ -49,97 +46,112 @@ def verified(
         spent: seconds of it that the sweep took.
 
     Yields:
-        Progress, and Tried with the figures.
+        Progress, and Tried with the figures; a Note where they cannot tell.
     """
-    if phase.cached:
-        began = time.perf_counter()
-        trials = yield from try_heads(learner, phase, HEAD_RATES[learner.config.optimizer])
-        what = f"whole trainings of the head ({phase.epochs} epochs) on four fifths of the pictures"
-        return (yield from _report(trials, what, reading, began))
-    if phase.frozen or learner.config.pretrained or reading.lr is None:
-        return reading
-    lrs = [reading.lr * factor for factor in AROUND]
-    all_steps = num_steps(phase, learner.config, learner.num_train)
-    steps = min(all_steps, budget.fit_steps(len(lrs), spent))
-    if steps < MIN_STEPS:
-        return reading
     began = time.perf_counter()
-    trials = yield from try_fits(learner, phase, lrs, steps)
-    what = f"trainings of {steps} steps on four fifths of the pictures"
-    return (yield from _report(trials, what, reading, began))
+    trials: Trials | None = None
+    what = ""
+    if phase.cached:
+        affordable = plan_trials(head_of(learner.model), phase, learner.config, learner.num_train)
+        if affordable is not None:
+            trials = yield from try_heads(learner, phase, affordable)
+            what = f"whole trainings of the head ({phase.epochs} epochs)"
+    elif not phase.frozen and not learner.config.pretrained and reading.lr is not None:
+        lrs = [reading.lr * factor for factor in AROUND]
+        all_steps = num_steps(phase, learner.config, learner.num_train)
+        steps = min(all_steps, budget.fit_steps(len(lrs), spent))
+        if steps >= FEWEST_STEPS:
+            trials = yield from try_fits(learner, phase, lrs, steps)
+            what = f"trainings of {steps} steps"
+    if trials is None:
+        return reading
+    yield Tried(
+        what=f"{what} on four fifths of the pictures",
+        lrs=trials.lrs,
+        accuracies=_floats(trials.accuracy),
+        errors=_floats(trials.errors),
+        losses=_floats(trials.loss),
+        num_held_out=len(trials.held_out),
+        seconds=time.perf_counter() - began,
+    )
+    verdict = trials.verdict()
+    if verdict == "few":
+        yield Note(text="Too few pictures to measure the rate; the curve alone has to do.")
+        return reading
+    if verdict == "chance":
+        return _no_better_than_chance(trials, reading)
+    return _measured(trials, what, reading)
 
 
 def raced(
     learner: Learner, phase: Phase, lr: float, budget: Budget, spent: float
 ) -> Generator[Event, None, None]:
-    """Three trainings drawn together: a rate too low, the suggested one, one too high."""
-    lrs = (lr / RACE, lr, lr * RACE)
+    """Three short trainings from the same start: a rate too low, the suggested one, one too high.
+
+    Args:
+        learner, phase, budget, spent: as for `verified`.
+        lr: the suggested rate.
+    """
+    lrs, everything = (lr / RACE, lr, lr * RACE), np.arange(learner.num_train)
     if phase.cached:
-        everything = np.arange(learner.num_train)
         seeds = [learner.config.seed]
-        _, losses = yield from train_heads(learner, phase, lrs, [everything], seeds)
+        found = train_heads(learner, phase, lrs, [everything], seeds, most_steps=RACE_STEPS)
+        _, rows = yield from found
+        losses = rows.tolist()
     else:
-        steps = min(40, budget.fit_steps(len(lrs), spent))
-        if steps < 12:
+        steps = min(RACE_STEPS, budget.fit_steps(len(lrs), spent))
+        if steps < FEWEST_RACE_STEPS:
             return
         losses = []
-        for rate in lrs:
+        for number, rate in enumerate(lrs):
+            row: list[float] = []
+            losses.append(row)
             with restored(learner.model):
-                everything = np.arange(learner.num_train)
-                losses.append(list(fit_briefly(learner, phase, rate, steps, everything)))
-    rows = tuple(tuple(float(loss) for loss in row) for row in losses)
-    yield Raced(names=("too low", "suggested", "too high"), lrs=lrs, losses=rows)
+                for loss in fit_briefly(learner, phase, rate, steps, everything):
+                    row.append(loss)
+                    done = number * steps + len(row)
+                    yield Progress(text="The race", done=done, total=len(lrs) * steps)
+    names = ("too low", "suggested", "too high")
+    yield Raced(names=names, lrs=lrs, losses=tuple(_floats(row) for row in losses))
 
 
-def _report(
-    trials: Trials, what: str, reading: Suggestion, began: float
-) -> Generator[Event, None, Suggestion]:
-    """Tell the figures, and what follows from them."""
-    accuracies, losses = trials.accuracy, trials.loss
-    count = len(trials.held_out)
-    yield Tried(
-        what=what,
-        lrs=trials.lrs,
-        accuracies=tuple(float(value) for value in accuracies),
-        errors=tuple(float(value) for value in np.sqrt(accuracies * (1 - accuracies) / count)),
-        losses=tuple(float(value) for value in losses),
-        num_held_out=count,
-        seconds=time.perf_counter() - began,
-    )
-    usable = trials.usable()
-    if usable is None:
-        text = (
-            f"No usable signal: at the best of {len(trials.lrs)} rates {accuracies.max():.0%} of "
-            f"{count} held-out pictures are right, no more than always guessing the commonest "
-            "class. Check the labels, or add pictures."
-        )
-        return Suggestion(None, text, reading.rules, steep=reading.steep)
-    lr, (low, high) = trials.middle(), usable
+def _no_better_than_chance(trials: Trials, reading: Suggestion) -> Suggestion:
     text = (
-        f"Measured by {what}, judged on the rest: from {short(low)} to {short(high)} they are as "
-        f"good as the best, which is right on {accuracies.max():.1%} of {count} held-out pictures. "
-        f"{short(lr)} is the middle of these. {_elsewhere(trials, lr)}"
+        f"No usable signal: even at the best of {len(trials.lrs)} rates only "
+        f"{trials.accuracy.max():.0%} of {len(trials.held_out)} held-out pictures are right, no "
+        "more than always guessing the commonest class. Check the labels, or add pictures."
+    )
+    return Suggestion(None, text, reading.rules, steep=reading.steep)
+
+
+def _measured(trials: Trials, what: str, reading: Suggestion) -> Suggestion:
+    lr, usable = trials.middle(), trials.usable()
+    low, high = usable
+    text = (
+        f"Measured by {what} on four fifths of the pictures, judged on the rest: around "
+        f"{short(low)} to {short(high)} they are as good as the best, which is right on "
+        f"{trials.accuracy.max():.1%} of {len(trials.held_out)} held-out pictures. {short(lr)} is "
+        f"the middle. {_elsewhere(trials, lr)}"
     )
     return Suggestion(lr, text.strip(), reading.rules, usable, reading.steep, measured=True)
 
 
 def _elsewhere(trials: Trials, lr: float) -> str:
-    """What ten times less and more gave, where that was tried."""
+    """What about ten times less and more gave, where that was tried."""
     words = []
-    for factor, name in ((0.1, "Ten times less"), (10.0, "ten times more")):
-        near = _nearest(trials.lrs, lr * factor)
-        if near is None:
+    for factor in (0.1, 10.0):
+        distance = np.abs(np.log10(np.array(trials.lrs) / (lr * factor)))
+        near = int(distance.argmin())
+        if distance[near] > 0.3:
             continue
         if np.isfinite(trials.loss[near]):
-            words.append(
-                f"{name} gives {trials.accuracy[near]:.1%} at a loss of {trials.loss[near]:.2f}"
-            )
+            found = f"{trials.accuracy[near]:.1%} at a loss of {trials.loss[near]:.3g}"
         else:
-            words.append(f"{name} breaks down")
-    return f"{', '.join(words)}." if words else ""
+            found = "the loss blows up"
+        words.append(f"at {short(trials.lrs[near])} {found}")
+    text = ", ".join(words)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _nearest(lrs: Sequence[float], lr: float) -> int | None:
-    """The index of the nearest rate; none within a quarter of a decade."""
-    distance = np.abs(np.log10(np.array(lrs) / lr))
-    return int(distance.argmin()) if distance.min() <= 0.26 else None
+def _floats(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

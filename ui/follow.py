@@ -102,9 +102,9 @@ def _check_changes(page: Page, visit: Visit, run: Run, fold: Fold) -> Updates:
 def sweep_sentence(title: str) -> str:
     """What a sweep will try, in a sentence."""
     return (
-        f"On **{text(title)}**: one training step at each of 100 rates from 1e-7 to 10, three "
-        "times with other orders of the pictures; then whole trainings of the head at eleven "
-        "rates check it on pictures that they have not seen. The weights are put back afterwards."
+        f"On **{text(title)}**: one training step at each rate from tiny to huge, several times "
+        "with other orders of the pictures; then trainings at some of the rates check it on "
+        "pictures that they have not seen. The weights are put back afterwards."
     )
 
 

@@ -132,6 +132,11 @@ def reading_help(fold: Fold) -> str:
         )
     if swept.suggested_lr:
         lines += _why_this_rate(fold, swept.suggested_lr)
+    if fold.raced:
+        lines.append(
+            "- **The race** shows the same short training at three rates: too low crawls, too "
+            "high jumps about or blows up."
+        )
     return "\n".join(lines)
 
 
@@ -157,8 +162,6 @@ def _why_this_rate(fold: Fold, chosen: float) -> list[str]:
         "rates that are as accurate as the best, so a little more or less makes no difference. "
         "A rate that is far too high may look as accurate, but its higher loss there says that "
         "it is sure of its mistakes.",
-        "- **The race** shows the same training at three rates: too low crawls, too high jumps "
-        "about or blows up.",
     ]
 
 

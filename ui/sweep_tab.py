@@ -68,7 +68,7 @@ def build_sweep_tab() -> SweepTab:
                         y_format="percent",
                         legend_lines=0,
                         empty_title="Not measured",
-                        empty_text="Trainings at several rates were too slow here.",
+                        empty_text="No trainings at several rates, or not yet.",
                         elem_id="measured-chart",
                     )
                 with gr.Column(min_width=300):
@@ -78,7 +78,7 @@ def build_sweep_tab() -> SweepTab:
                         y_title="Training loss",
                         height=280,
                         empty_title="No race",
-                        empty_text="Three short trainings were too slow here.",
+                        empty_text="Three short trainings come after the sweep where time allows.",
                         elem_id="race-chart",
                     )
             with gr.Accordion("How to read this curve", open=False):
