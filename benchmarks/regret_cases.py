@@ -23,8 +23,8 @@ from trainer.head_trials import train_heads  # noqa: E402
 from trainer.jobs import _view_of  # noqa: E402  # pyright: ignore[reportPrivateUsage]
 from trainer.learner import Learner, ensure_features, prepare  # noqa: E402
 from trainer.opening import usable_data  # noqa: E402
-from trainer.plan import Phase, plan  # noqa: E402
-from trainer.sweep import sweep  # noqa: E402
+from trainer.plan import Phase, default_lr, plan  # noqa: E402
+from trainer.sweep import rate_from, sweep  # noqa: E402
 
 T = TypeVar("T")
 SEEDS = {"head": (1, 2, 3), "full": (1,), "scratch": (1, 2)}
@@ -32,7 +32,7 @@ GRIDS = {
     ("head", "adamw"): np.arange(-6, 1.1, 0.5),
     ("head", "sgd"): np.arange(-4.5, 2.6, 0.5),
     ("full", "adamw"): np.arange(-5, -0.9, 0.5),
-    ("full", "sgd"): np.arange(-4, 0.6, 0.5),
+    ("full", "sgd"): np.arange(-4, 0.1, 0.5),
     ("scratch", "adamw"): np.arange(-4, -0.9, 0.5),
     ("scratch", "sgd"): np.arange(-2.5, 0.6, 0.5),
 }
@@ -175,6 +175,7 @@ def suggested(learner: Learner, phase: Phase) -> dict[str, Any]:
         "curves": list(curves.values()),
         "num_planned": learner.config.num_steps + 1,
         "suggested_lr": swept.suggested_lr,
+        "trained_lr": rate_from(swept, default_lr(phase, learner.config))[0],
         "reason": swept.reason,
         "sweep_seconds": round(seconds, 2),
     }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trainer.schedule import lr_ladder
 from trainer.suggest import (
     _ema_debiased,
+    ceiling,
     doubling,
     published,
     smooth_centered,
@@ -166,3 +167,13 @@ def test_the_doubling_ladder_names_the_rung_that_helps_most() -> None:
     losses = [2.3, 2.3, 2.2, 2.1, 1.4, 1.2, 1.1, 1.5, 3.0, 9.0]
     assert doubling(np.array(lrs), np.array(losses)) == pytest.approx(lrs[3])
     assert doubling(np.array(lrs[:1]), np.array(losses[:1])) is None
+
+
+def test_a_curve_that_only_rises_says_from_where() -> None:
+    losses = [0.3 + 0.02 * (-1) ** k + 30 * lr for k, lr in enumerate(LRS)]
+    found = suggest(LRS, losses)
+    assert found.lr is None
+    assert found.ceiling is not None
+    assert 1e-3 < found.ceiling < 5e-3  # thirty times that is a third more
+    assert suggest(LRS, _seeded(0.1)).ceiling is None
+    assert ceiling(LRS, np.linspace(2.3, 1.0, 100).tolist()) is None

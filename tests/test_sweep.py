@@ -287,3 +287,13 @@ def test_a_closed_generator_ends_where_it_is() -> None:
     events.close()
     with pytest.raises(StopIteration):
         next(events)
+
+
+def test_without_a_suggestion_the_rate_stays_below_where_the_loss_rises() -> None:
+    reason = "No usable signal."
+    swept = Swept(lrs=(), losses=(), suggestions={}, suggested_lr=None, reason=reason)
+    assert rate_from(swept, 0.01)[0] == 0.01
+    assert rate_from(replace(swept, ceiling=1.0), 0.01)[0] == 0.01
+    rate, note = rate_from(replace(swept, ceiling=2e-3), 0.01)
+    assert rate == pytest.approx(2e-3 / 3)
+    assert "a third of 2.0e-3" in note.text

@@ -15,10 +15,10 @@ from trainer.events import EpochDone, Step
 from trainer.fit import fit
 from trainer.fit_state import Fit, Progression, restore, save
 from trainer.learner import Learner, ensure_features
-from trainer.model import make_optimizer, set_mode
+from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import plan
 from trainer.runtime import Runtime
-from trainer.task import COMPILE_STEPS, compile_pays, image_source, resident, task_for
+from trainer.task import COMPILE_STEPS, MAX_NORM, compile_pays, image_source, resident, task_for
 from trainer.update import read_losses, update
 
 CPU = torch.device("cpu")
@@ -104,3 +104,24 @@ def test_a_resumed_run_keeps_the_arithmetic_that_was_measured(tmp_path: Path) ->
     restore(again, checkpoint)
     assert other.runtime == measured
     assert other.runtime.images_per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "pretrained", "clipped"),
+    [("sgd", True, True), ("sgd", False, False), ("adamw", True, False)],
+)
+def test_a_long_gradient_is_cut_for_sgd_through_a_pretrained_body(
+    optimizer: str, pretrained: bool, clipped: bool
+) -> None:
+    settings: dict[str, Any] = {"optimizer": optimizer, "momentum": 0.0, "unfreeze": "always"}
+    learner = tiny_learner(tiny_config(**settings), pretend=pretrained)
+    phase = plan(learner.config)[-1]
+    set_mode(learner.model, frozen=False, pretrained=True)
+    task = task_for(learner, phase)
+    with torch.no_grad():
+        head_of(learner.model).linear.weight.mul_(1e4)
+    steps = make_optimizer(task.groups(), learner.config, 1.0)
+    update(learner, task, steps, np.arange(8), lr=1e-9, seed=0)
+    gradients = [p.grad for group in steps.param_groups for p in group["params"]]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    assert (float(norm) <= MAX_NORM * 1.001) == clipped

@@ -52,7 +52,7 @@ class Config:
     suggestion. Ten times too low wastes epochs, ten times too high destroys the weights."""
     unfrozen_lr: float | None = None
     """Peak rate of the head once all layers train; none: chosen from the optimizer
-    (1e-3 AdamW, 1e-2 SGD), or swept again by the lesson."""
+    (1e-3 AdamW, 3e-2 SGD), or swept again by the lesson."""
     body_lr_mult: float = 0.3
     """The body's rate over the head's, once all layers train (discriminative rates); 0.1–1."""
     optimizer: str = "adamw"

@@ -75,6 +75,8 @@ class Swept:
     """The lowest and the highest rate to train with; empty where there is no suggestion."""
     steep: tuple[float, ...] = ()
     """Between which rates the loss falls steeply; empty where it does not."""
+    ceiling: float | None = None
+    """Without a suggestion: the rate from which on the loss only rises, if it does."""
     measured: bool = False
     """Whether trainings at several rates stand behind the suggestion, or the curve alone."""
     reason: str

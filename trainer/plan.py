@@ -112,7 +112,7 @@ def default_lr(phase: Phase, config: Config) -> float:
 
 def default_unfrozen_lr(config: Config) -> float:
     """The head's peak rate once all layers of a pretrained model train and nobody chose one."""
-    return 1e-3 if config.optimizer == "adamw" else 1e-2
+    return 1e-3 if config.optimizer == "adamw" else 3e-2
 
 
 def sweep_phase(config: Config) -> Phase:

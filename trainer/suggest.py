@@ -24,6 +24,8 @@ class Suggestion:
     """Between which rates the loss falls steeply; empty where it does not fall."""
     measured: bool = False
     """Whether trainings at several rates stand behind it."""
+    ceiling: float | None = None
+    """The rate from which on the loss only lies above where it began; none where it does not."""
 
 
 def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
@@ -50,13 +52,13 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
             f"No usable signal: the loss falls by {max(fall, 0):.2g} from {start:.2g}, no more "
             "than its noise. Try larger batches, more pictures or another range."
         )
-        return Suggestion(None, text, rules)
+        return Suggestion(None, text, rules, ceiling=ceiling(lrs, finite))
     if lowest < head:
         text = (
             f"No usable signal: the loss only rises from the first rates on, {short(lrs[0])} and "
             "above. Start the sweep at a lower rate."
         )
-        return Suggestion(None, text, rules)
+        return Suggestion(None, text, rules, ceiling=ceiling(lrs, finite))
     rate = rules["minimum"]
     if rate is None:
         return Suggestion(None, "The curve is too short for a suggestion; take more steps.", rules)
@@ -68,6 +70,26 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
     low = float(lrs[int(np.argmax(smooth <= start - 0.2 * fall))])
     usable = (min(low, rate), max(rate, rate * 10**0.5))
     return Suggestion(rate, text, rules, usable, steep_region(lrs, smooth[: lowest + 1]))
+
+
+def ceiling(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
+    """From which rate on the loss is above that of the first half for good; none where it is not.
+
+    A model that is good already shows no fall; what its curve does show is where training would
+    undo it.
+
+    Args:
+        lrs: the rates, rising.
+        losses: the raw loss of each step, finite, ten or more.
+    """
+    early = np.asarray(losses[: len(losses) // 2])
+    middle = float(np.median(early))
+    spread = 1.48 * float(np.median(np.abs(early - middle)))
+    above = smooth_centered(losses) > middle + max(2 * spread, 0.1 * middle)
+    if not above[-1]:
+        return None
+    calm = np.flatnonzero(~above)
+    return float(lrs[int(calm[-1]) + 1 if len(calm) else 0])
 
 
 def steep_region(lrs: Sequence[float], smooth: np.ndarray) -> tuple[float, float]:

@@ -21,14 +21,15 @@ from trainer.model import body_features, head_of, make_optimizer, set_mode
 from trainer.plan import Phase
 from trainer.restored import restored
 from trainer.schedule import lr_ladder
-from trainer.suggest import Suggestion, smooth_centered, suggest
+from trainer.suggest import Suggestion, short, smooth_centered, suggest
 from trainer.task import Task, task_for
 from trainer.transforms import to_batch
 from trainer.update import update
 from trainer.verify import raced, verified
 
 DIVERGED = 4.0
-"""The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value)."""
+"""The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value), and half
+the loss of guessing: four times nearly nothing is still nothing."""
 
 VALID_IMAGES, VALID_FEATURES = 64, 512
 """Validation images whose loss a sweep watches, where that is asked for."""
@@ -125,6 +126,7 @@ def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> 
         set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
         optimizer = make_optimizer(task.groups(), config, ladder[0])
         order = forever(learner.num_train, config.batch_size, config.seed, "sweep", repeat)
+        guessing = math.log(len(learner.data.class_names))
         mean = best = 0.0
         for step, (lr, indices) in enumerate(zip(ladder, order, strict=False)):
             seed = seed_for(config.seed, "sweep", repeat, step)
@@ -143,7 +145,9 @@ def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> 
                 loss=loss,
                 smooth_loss=smooth,
             )
-            if not math.isfinite(loss) or (step > 10 and smooth > DIVERGED * best):
+            if not math.isfinite(loss) or (
+                step > 10 and smooth > max(DIVERGED * best, guessing / 2)
+            ):
                 return
 
 
@@ -195,6 +199,7 @@ def _result(
         suggested_lr=found.lr,
         usable=found.usable,
         steep=found.steep,
+        ceiling=found.ceiling,
         measured=found.measured,
         reason=found.reason,
         diverged=length < len(ladder),
@@ -207,7 +212,15 @@ def _floats(values: "np.ndarray | list[float]") -> tuple[float, ...]:
 
 
 def rate_from(swept: Swept, fallback: float) -> tuple[float, Note]:
-    """The rate to train with after a sweep, and where it came from, in words."""
-    if swept.suggested_lr is None:
-        return fallback, Note(text=f"{swept.reason} Training with {fallback:g} instead.")
-    return swept.suggested_lr, Note(text=swept.reason)
+    """The rate to train with after a sweep, and where it came from, in words.
+
+    Without a suggestion it is the fallback, or a third of where the loss only rises if that is
+    less: the usual rate of one model wipes out another.
+    """
+    if swept.suggested_lr is not None:
+        return swept.suggested_lr, Note(text=swept.reason)
+    if swept.ceiling is not None and swept.ceiling / 3 < fallback:
+        lr, top = swept.ceiling / 3, short(swept.ceiling)
+        text = f"Training with {short(lr)}, a third of {top}, from where the loss only rises."
+        return lr, Note(text=f"{swept.reason} {text}")
+    return fallback, Note(text=f"{swept.reason} Training with {fallback:g} instead.")

@@ -19,6 +19,10 @@ from trainer.plan import Phase
 from trainer.runtime import Runtime
 from trainer.transforms import to_batch
 
+MAX_NORM = 1.0
+"""For SGD through all layers of a pretrained model: one batch in a hundred has a gradient a thousand times as long, and
+undoes what the head has learned (docs/LOG.md). AdamW divides by the gradient's size anyway."""
+
 COMPILE_STEPS = 3000
 """Steps of a phase from which `torch.compile` pays on a GPU: it takes a minute or two first."""
 
@@ -31,6 +35,8 @@ class Task:
     inputs: Callable[[np.ndarray, torch.Generator], Tensor]
     logits: Callable[[Tensor], Tensor]
     groups: Callable[[], list[dict[str, object]]]
+    max_norm: float | None = None
+    """The longest gradient that an update takes as it is; a longer one is scaled to it."""
 
 
 def task_for(learner: Learner, phase: Phase, *, num_steps: int = 0) -> Task:
@@ -76,7 +82,8 @@ def task_for(learner: Learner, phase: Phase, *, num_steps: int = 0) -> Task:
         with runtime.autocast():
             return forward(inputs).float()
 
-    return Task(images, logits, groups)
+    clipped = config.pretrained and config.optimizer == "sgd"
+    return Task(images, logits, groups, MAX_NORM if clipped else None)
 
 
 def image_source(images: DecodedSplit, runtime: Runtime) -> Callable[[np.ndarray], Tensor]:

@@ -42,6 +42,9 @@ def update(
         group["lr"] = lr * group["scale"]
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if task.max_norm is not None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, task.max_norm, foreach=True)
     # The fused optimizers leave everything as it is where this is 1, as for torch.amp's scaler.
     optimizer.found_inf = (~torch.isfinite(loss.detach())).float()  # pyright: ignore[reportAttributeAccessIssue]
     optimizer.step()
