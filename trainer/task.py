@@ -20,8 +20,8 @@ from trainer.runtime import Runtime
 from trainer.transforms import to_batch
 
 MAX_NORM = 1.0
-"""For SGD through all layers of a pretrained model: one batch in a hundred has a gradient a thousand times as long, and
-undoes what the head has learned (docs/LOG.md). AdamW divides by the gradient's size anyway."""
+"""For SGD through all layers of a pretrained model: a few batches have gradients a thousand times
+as long, and undo what the head has learned (docs/LOG.md). AdamW divides by their size anyway."""
 
 COMPILE_STEPS = 3000
 """Steps of a phase from which `torch.compile` pays on a GPU: it takes a minute or two first."""
