@@ -2,7 +2,8 @@
 
 python benchmarks/lr_regret.py PHOTOS          PHOTOS holds cats_vs_dogs, pizza_steak_sushi and
 flowers5 as class folders; what lr_regret.json holds already is not measured again
-python benchmarks/lr_regret.py PHOTOS sweeps   keeps the truth, sweeps every case again
+python benchmarks/lr_regret.py PHOTOS sweeps [WORD]   keeps the truth, sweeps every case again, or
+those with the word in their name
 
 The truth is the validation accuracy after training at each rate of a grid, the mean over seeds;
 the regret of a rate is the best of them minus the accuracy at that rate, read off the grid between
@@ -99,10 +100,11 @@ def group(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure what is missing, then print and keep the tables."""
     photos, again = Path(sys.argv[1]), "sweeps" in sys.argv[2:]
+    word = sys.argv[3] if again and len(sys.argv) > 3 else ""
     kept = json.loads(FIGURES.read_text())["cases"] if FIGURES.exists() else []
     known = {Case(**{name: row[name] for name in Case.__slots__}).name: row for row in kept}
     for case in cases():
-        if again or case.name not in known:
+        if (again and word in case.name) or case.name not in known:
             shown = known[case.name] = measure(case, photos, known.get(case.name))
             print(case.name, shown["suggested_lr"], shown["sweep_seconds"], flush=True)
             _keep(list(known.values()), {})

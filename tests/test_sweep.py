@@ -213,6 +213,7 @@ def test_a_learnable_problem_gets_a_measured_rate_that_learns() -> None:
     assert low <= swept.suggested_lr <= high
     inside = [a for lr, a in zip(tried.lrs, tried.accuracies, strict=True) if low <= lr <= high]
     assert np.mean(inside) > max(tried.accuracies) - 0.1 > 0.5
+    assert "lies between their middle" in swept.reason  # sixty pictures
     assert tried.num_held_out == 60
     assert raced.lrs[1] == swept.suggested_lr
     assert [len(losses) for losses in raced.losses] == [8 * 6] * 3

@@ -15,7 +15,7 @@ from trainer.events import Event, Note, Progress, Raced, Tried
 from trainer.head_trials import plan_trials, train_heads, try_heads
 from trainer.learner import Learner
 from trainer.model import head_of
-from trainer.plan import Phase, num_steps
+from trainer.plan import Phase, default_lr, num_steps
 from trainer.restored import restored
 from trainer.short_fits import fit_briefly, try_fits
 from trainer.suggest import Suggestion, short
@@ -26,6 +26,10 @@ FEWEST_STEPS = 24
 
 AROUND = (0.1, 10**-0.5, 1.0, 10**0.5)
 """Rates of short fits, as multiples of the curve's reading."""
+
+FEW = 200
+"""Held-out pictures below which the usual rate counts too, the more the fewer they are: on 50
+pictures it alone loses less than what is measured with them (docs/LOG.md)."""
 
 RACE, RACE_STEPS = 30.0, 300
 """The race's other two rates are so many times lower and higher; and its steps, at most."""
@@ -80,7 +84,7 @@ def verified(
         return reading
     if verdict == "chance":
         return _no_better_than_chance(trials, reading)
-    return _measured(trials, what, reading)
+    return _measured(trials, what, reading, default_lr(phase, learner.config))
 
 
 def raced(
@@ -124,15 +128,24 @@ def _no_better_than_chance(trials: Trials, reading: Suggestion) -> Suggestion:
     return Suggestion(None, text, reading.rules, steep=reading.steep)
 
 
-def _measured(trials: Trials, what: str, reading: Suggestion) -> Suggestion:
-    lr, usable = trials.middle(), trials.usable()
-    low, high = usable
+def _measured(trials: Trials, what: str, reading: Suggestion, usual: float) -> Suggestion:
+    middle, (low, high) = trials.middle(), trials.usable()
+    weight = min(1.0, len(trials.held_out) / FEW)
+    lr = middle**weight * usual ** (1 - weight)
     text = (
         f"Measured by {what} on four fifths of the pictures, judged on the rest: around "
         f"{short(low)} to {short(high)} they are as good as the best, which is right on "
-        f"{trials.accuracy.max():.1%} of {len(trials.held_out)} held-out pictures. {short(lr)} is "
-        f"the middle. {_elsewhere(trials, lr)}"
+        f"{trials.accuracy.max():.1%} of {len(trials.held_out)} held-out pictures. "
     )
+    if weight < 1:
+        text += (
+            f"So few pictures say little, so {short(lr)} lies between their middle, "
+            f"{short(middle)}, and the usual {short(usual)}. "
+        )
+    else:
+        text += f"{short(lr)} is the middle. "
+    text += _elsewhere(trials, lr)
+    usable = (min(low, lr), max(high, lr))
     return Suggestion(lr, text.strip(), reading.rules, usable, reading.steep, measured=True)
 
 
