@@ -1,17 +1,20 @@
 """The estimate before the click against what it takes, in five cases, each cold and warm.
 
-python benchmarks/estimate.py CATS_VS_DOGS PIZZA_STEAK_SUSHI
+python benchmarks/estimate.py CATS_VS_DOGS PIZZA_STEAK_SUSHI [WORD]   with WORD only the cases with
+it in their name, the others' figures stay
 
 Each case: `--dry-run` (which measures what it must), then the run itself with the same cache.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
 
-from common import trainer, write
+from common import ROOT, trainer, write
 
-DATASETS = ("digits", *sys.argv[1:])
+DATASETS = ("digits", *sys.argv[1:3])
+FIGURES = ROOT / "benchmarks" / "estimate.json"
 CASES = {
     "head, digits": (0, "--unfreeze", "never"),
     "all layers, digits": (0, "--unfreeze", "always", "--epochs", "2"),
@@ -23,8 +26,11 @@ CASES = {
 
 def main() -> None:
     """Prints and keeps estimate, truth and their ratio."""
-    rows = {}
+    word = sys.argv[3] if len(sys.argv) > 3 else ""
+    rows = json.loads(FIGURES.read_text())["rows"] if word else {}
     for name, (which, *words) in CASES.items():
+        if word not in name:
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             cache = Path(scratch) / "cache"
             for state in ("cold", "again"):

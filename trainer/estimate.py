@@ -43,6 +43,8 @@ from trainer.runtime import Runtime, choose_runtime
 from trainer.transforms import Preprocess
 
 _HEAD_STEPS, _TRIAL_STEPS = 30, 5
+_UNTIL_DIVERGED = 0.7
+"""Share of the rates that a sweep of all layers reaches before the loss blows up: 25 to 32 of 41."""
 _EXPORTS = 4
 """Times that building the model is spent again on saving, comparing and loading it."""
 
@@ -169,7 +171,7 @@ def _sweep_seconds(phase: Phase, data: Data, config: Config, speeds: _Speeds) ->
         return config.num_steps * config.repeats * speeds.head_step + speeds.trials
     step = config.batch_size / _rate(speeds.body if phase.frozen else speeds.training)
     budget = budget_for(phase, config, len(data.train), step=step)
-    once = budget.sweep_steps(config) * step
+    once = _UNTIL_DIVERGED * budget.sweep_steps(config) * step
     checked = config.verify and not config.pretrained
     return max(once, budget.total if checked else budget.total / 2)
 
