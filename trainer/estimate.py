@@ -44,7 +44,7 @@ from trainer.transforms import Preprocess
 
 _HEAD_STEPS, _TRIAL_STEPS = 30, 5
 _UNTIL_DIVERGED = 0.7
-"""Share of the rates that a sweep of all layers reaches before the loss blows up: 25 to 32 of 41."""
+"""Share of its rates that a sweep of all layers reaches until it diverges: 25 to 32 of 41."""
 _EXPORTS = 4
 """Times that building the model is spent again on saving, comparing and loading it."""
 
