@@ -31,6 +31,9 @@ DIVERGED = 4.0
 """The sweep stops when the smoothed loss exceeds its best by this factor (fastai's value), and half
 the loss of guessing: four times nearly nothing is still nothing."""
 
+PROBED_STEP = 1.4
+"""A step of a small net with augmentation and optimizer, in passes as the probe measures them."""
+
 VALID_IMAGES, VALID_FEATURES = 64, 512
 """Validation images whose loss a sweep watches, where that is asked for."""
 
@@ -110,7 +113,7 @@ def _budget(learner: Learner, phase: Phase) -> Budget | None:
     if phase.cached or runtime is None or not runtime.images_per_second:
         return None
     config = learner.config
-    step = config.batch_size / runtime.images_per_second
+    step = PROBED_STEP * config.batch_size / runtime.images_per_second
     return budget_for(phase, config, learner.num_train, step=step)
 
 
