@@ -28,7 +28,7 @@ AROUND = (0.1, 10**-0.5, 1.0, 10**0.5)
 """Rates of short fits, as multiples of the curve's reading."""
 
 FEW = 200
-"""Held-out pictures below which the usual rate counts too, the more the fewer they are: on 50
+"""Training pictures below which the usual rate counts too, the more the fewer they are: on 50
 pictures it alone loses less than what is measured with them (docs/LOG.md)."""
 
 RACE, RACE_STEPS = 30.0, 300
@@ -84,7 +84,8 @@ def verified(
         return reading
     if verdict == "chance":
         return _no_better_than_chance(trials, reading)
-    return _measured(trials, what, reading, default_lr(phase, learner.config))
+    weight = min(1.0, learner.num_train / FEW)
+    return _measured(trials, what, reading, default_lr(phase, learner.config), weight)
 
 
 def raced(
@@ -128,9 +129,11 @@ def _no_better_than_chance(trials: Trials, reading: Suggestion) -> Suggestion:
     return Suggestion(None, text, reading.rules, steep=reading.steep)
 
 
-def _measured(trials: Trials, what: str, reading: Suggestion, usual: float) -> Suggestion:
+def _measured(
+    trials: Trials, what: str, reading: Suggestion, usual: float, weight: float
+) -> Suggestion:
+    """The middle of what was measured, as far as `weight` goes, and else the usual rate."""
     middle, (low, high) = trials.middle(), trials.usable()
-    weight = min(1.0, len(trials.held_out) / FEW)
     lr = middle**weight * usual ** (1 - weight)
     text = (
         f"Measured by {what} on four fifths of the pictures, judged on the rest: around "
