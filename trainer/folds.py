@@ -1,5 +1,6 @@
 """Training pictures held out in turn, class by class, so that a choice is not judged on what it
-was made with. The validation pictures stay out of every choice of a rate."""
+was made with. The validation pictures stay out of it, unless the sweep watches their loss.
+"""
 
 from dataclasses import dataclass
 
