@@ -20,7 +20,7 @@ from trainer.errors import ConfigError  # noqa: E402
 from trainer.events import EpochDone, Event, SweepStep, Tried  # noqa: E402
 from trainer.fit import fit  # noqa: E402
 from trainer.head_trials import train_heads  # noqa: E402
-from trainer.jobs import _view_of  # noqa: E402  # pyright: ignore[reportPrivateUsage]
+from trainer.jobs import view_for  # noqa: E402
 from trainer.learner import Learner, ensure_features, prepare  # noqa: E402
 from trainer.opening import usable_data  # noqa: E402
 from trainer.plan import Phase, default_lr, plan  # noqa: E402
@@ -160,19 +160,16 @@ def true_accuracies(learner: Learner, phase: Phase, case: Case) -> dict[str, Any
 
 def suggested(learner: Learner, phase: Phase) -> dict[str, Any]:
     """What a sweep says: the first repeat's raw curve, for the peers, and our suggestion."""
-    steps: list[SweepStep] = []
     began = time.perf_counter()
     events, swept = collect(sweep(learner, phase))
     seconds = time.perf_counter() - began
     steps = [event for event in events if isinstance(event, SweepStep)]
     first = [step for step in steps if step.repeat == 0]
-    curves = {step.repeat: [s.loss for s in steps if s.repeat == step.repeat] for step in steps}
     tried = next((event for event in events if isinstance(event, Tried)), None)
     return {
         "tried": asdict(tried) if tried else None,
         "curve_lrs": [step.lr for step in first],
         "curve_losses": [step.loss for step in first],
-        "curves": list(curves.values()),
         "num_planned": learner.config.num_steps + 1,
         "suggested_lr": swept.suggested_lr,
         "trained_lr": rate_from(swept, default_lr(phase, learner.config))[0],
@@ -226,7 +223,7 @@ def _head_first(learner: Learner) -> Generator[Event, None, None]:
 def load(case: Case, root: Path, config: Config) -> Data:
     """The case's pictures, decoded for its model."""
     dataset = case.dataset if case.dataset == "digits" else str(root / case.dataset)
-    return run(usable_data(dataset, config, _view_of(config)))
+    return run(usable_data(dataset, config, view_for(config)))
 
 
 def changed(data: Data, case: Case) -> Data:

@@ -37,9 +37,11 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
-def test_memory_that_is_taken_again_costs_hardly_a_page_fault() -> None:
-    """None at all on a quiet machine; the kernel may split a huge page or two meanwhile."""
-    assert faults("plain") > 10 * max(1, faults("keep"))
+def test_memory_that_is_taken_again_costs_no_page_faults() -> None:
+    # The least of three: under memory pressure the kernel may split huge pages meanwhile.
+    kept = min(faults("keep") for _ in range(3))
+    assert kept < 100
+    assert faults("plain") > 10 * max(1, kept)
 
 
 def test_a_library_that_cannot_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -43,6 +44,12 @@ class Features:
     """float32 `[N, F]`, computed in float32."""
     body: str
     """`body_digest` of the body that made them."""
+
+    def pick(self, indices: np.ndarray, rng: torch.Generator) -> Tensor:
+        """Training features `[B, F]`, each of one of the picture's views, drawn by `rng`."""
+        views = torch.randint(len(self.train), (len(indices),), generator=rng)
+        device = self.train.device
+        return self.train[views.to(device), torch.from_numpy(indices).to(device)]
 
 
 def cached_features(

@@ -22,12 +22,12 @@ from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import (
     Phase,
     default_lr,
+    momentum_for,
     num_steps,
     plan,
     reason_to_skip,
     schedule_for,
 )
-from trainer.schedule import one_cycle_momentum
 from trainer.stopping import StopRequested, stoppable
 from trainer.sweep import rate_from, sweep
 from trainer.task import Task, task_for
@@ -192,8 +192,7 @@ def _steps(
     for index, indices in enumerate(batches[first:], start=first):
         position = at.step_in_phase / total
         lr = at.lr * schedule(position)
-        if phase.schedule == "one_cycle":
-            set_momentum(run.optimizer, one_cycle_momentum(position))
+        set_momentum(run.optimizer, momentum_for(phase, position))
         seed = seed_for(config.seed, phase.name, epoch, index)
         loss = update(learner, task, run.optimizer, indices, lr=lr, seed=seed)
         at.step, at.step_in_phase = at.step + 1, at.step_in_phase + 1

@@ -52,8 +52,7 @@ class HeadStack:
         Returns:
             The losses before the update, `[R, C]`.
         """
-        if momentum is not None:
-            set_momentum(self._optimizer, momentum)
+        set_momentum(self._optimizer, momentum)
         for group in self._optimizer.param_groups:
             group["lr"] = group["scale"] * factor
         weights, biases = torch.cat(self._weights, 2), torch.cat(self._biases, 2)

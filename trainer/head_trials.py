@@ -16,8 +16,7 @@ from trainer.head import Head
 from trainer.head_stack import HeadStack
 from trainer.learner import Learner
 from trainer.model import head_of
-from trainer.plan import Phase, num_steps, schedule_for
-from trainer.schedule import one_cycle_momentum
+from trainer.plan import Phase, momentum_for, num_steps, schedule_for
 from trainer.trials import Trials
 
 HEAD_RATES = {
@@ -144,7 +143,8 @@ def train_heads(
     length = min(len(part) for part in parts)
     stack = HeadStack(head_of(learner.model), lrs, len(parts), config)
     schedule = schedule_for(phase, config.cycle_len)
-    total = min(num_steps(phase, config, length), most_steps or num_steps(phase, config, length))
+    total = num_steps(phase, config, length)
+    total = min(total, most_steps or total)
     losses: list[Tensor] = []
     for epoch in range(phase.epochs):
         orders = [epoch_batches(length, config.batch_size, s, phase.name, epoch) for s in seeds]
@@ -152,7 +152,7 @@ def train_heads(
             if len(losses) % EVERY == 0:
                 yield Progress(text="Trying rates on the head", done=len(losses), total=total)
             position = len(losses) / total
-            momentum = one_cycle_momentum(position) if phase.schedule == "one_cycle" else None
+            momentum = momentum_for(phase, position)
             rows = np.stack([part[pick] for part, pick in zip(parts, picks, strict=True)])
             step_seeds = [seed_for(seed, phase.name, epoch, index) for seed in seeds]
             features, labels = _batch(learner, rows, step_seeds)
@@ -164,8 +164,9 @@ def train_heads(
 def _batch(learner: Learner, rows: np.ndarray, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
     """The features `[R, B, F]` and labels `[R, B]` that each part's training sees at a step."""
     assert learner.features is not None
-    train = learner.features.train
-    where = torch.from_numpy(rows).to(train.device)  # [R, B]
-    rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-    views = torch.stack([torch.randint(len(train), rows.shape[1:], generator=rng) for rng in rngs])
-    return train[views.to(train.device), where], learner.train_labels[where]
+    picked = [
+        learner.features.pick(row, torch.Generator().manual_seed(seed))
+        for row, seed in zip(rows, seeds, strict=True)
+    ]
+    where = torch.from_numpy(rows).to(learner.train_labels.device)
+    return torch.stack(picked), learner.train_labels[where]

@@ -103,7 +103,7 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
     began = time.perf_counter()
     try:
-        view_of = _view_of(job.config)
+        view_of = view_for(job.config)
     except ModelError:
         view_of = None  # the pictures can be looked at without a model
     data, checked = yield from stoppable(
@@ -123,7 +123,7 @@ def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     began = time.perf_counter()
     open_data(job.dataset, job.config)  # what the run will have to do again, imports included
     opening = time.perf_counter() - began
-    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     seconds = yield from stoppable(estimate(data, job.config, opening=opening), should_stop)
     phases, count = plan(job.config), len(data.train)
@@ -145,7 +145,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
-    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
     yield from stoppable(sweep(learner, sweep_phase(job.config), race=True), should_stop)
@@ -168,7 +168,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
-    opened = usable_data(job.dataset, job.config, _view_of(job.config))
+    opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
     run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
@@ -261,7 +261,7 @@ def model_folder(model: str) -> Path:
     return download_model(repo_id)
 
 
-def _view_of(config: Config) -> "ViewOf":
+def view_for(config: Config) -> "ViewOf":
     """How the config's model will see the pictures.
 
     Raises:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from trainer.batches import num_batches
 from trainer.config import Config
-from trainer.schedule import Schedule, constant, cosine, cycle_lengths, one_cycle, restarts
+from trainer.schedule import (
+    Schedule,
+    constant,
+    cosine,
+    cycle_lengths,
+    one_cycle,
+    one_cycle_momentum,
+    restarts,
+)
 
 ENOUGH = 0.98
 """Validation accuracy of the head alone from which `unfreeze=auto` leaves the body as it is."""
@@ -101,6 +109,11 @@ def schedule_for(phase: Phase, cycle_len: int) -> Schedule:
         lengths = cycle_lengths(phase.epochs, cycle_len, phase.cycle_mult)
         return lambda t: restarts(t, lengths)
     return {"one_cycle": one_cycle, "cosine": cosine, "constant": constant}[phase.schedule]
+
+
+def momentum_for(phase: Phase, position: float) -> float | None:
+    """The momentum at a position in the phase, 0 ≤ position < 1; none: the config's stays."""
+    return one_cycle_momentum(position) if phase.schedule == "one_cycle" else None
 
 
 def default_lr(phase: Phase, config: Config) -> float:

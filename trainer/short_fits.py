@@ -5,7 +5,7 @@ head that has learned from every training picture already, because then none of 
 """
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
@@ -15,9 +15,8 @@ from trainer.folds import split_folds
 from trainer.infer import infer
 from trainer.learner import Learner
 from trainer.model import make_optimizer, set_mode
-from trainer.plan import Phase, schedule_for
+from trainer.plan import Phase, momentum_for, schedule_for
 from trainer.restored import restored
-from trainer.schedule import one_cycle_momentum
 from trainer.task import task_for
 from trainer.trials import Trials
 from trainer.update import set_momentum, update
@@ -44,14 +43,15 @@ def try_fits(
     correct, losses = [], []
     for number, lr in enumerate(lrs):
         with restored(learner.model):
-            curve: list[float] = []
-            for loss in fit_briefly(learner, phase, lr, num_steps, fold.train):
-                curve.append(loss)
-                yield Progress(
-                    text=f"Trying {lr:.1e}",
-                    done=number * num_steps + len(curve),
-                    total=len(lrs) * num_steps,
-                )
+            curve = yield from fit_briefly(
+                learner,
+                phase,
+                lr,
+                num_steps,
+                fold.train,
+                text=f"Trying {lr:.1e}",
+                turn=(number, len(lrs)),
+            )
             probs = yield from infer(
                 learner.model, images, learner.preprocess, runtime, text=f"Judging {lr:.1e}"
             )
@@ -68,8 +68,15 @@ def try_fits(
 
 
 def fit_briefly(
-    learner: Learner, phase: Phase, lr: float, num_steps: int, pictures: np.ndarray
-) -> Iterator[float]:
+    learner: Learner,
+    phase: Phase,
+    lr: float,
+    num_steps: int,
+    pictures: np.ndarray,
+    *,
+    text: str,
+    turn: tuple[int, int],
+) -> Generator[Progress, None, list[float]]:
     """The losses of a training in `num_steps` updates; ends at the first that is not finite.
 
     Args:
@@ -78,18 +85,23 @@ def fit_briefly(
         lr: peak rate.
         num_steps: updates.
         pictures: indices of those to learn from.
+        text: of the Progress.
+        turn: which training this is, and of how many.
     """
     config, task = learner.config, task_for(learner, phase)
     set_mode(learner.model, frozen=phase.frozen, pretrained=config.pretrained)
     optimizer = make_optimizer(task.groups(), config, lr)
     schedule = schedule_for(phase, config.cycle_len)
     order = forever(len(pictures), config.batch_size, config.seed, "short fit")
+    losses: list[float] = []
     for step, indices in zip(range(num_steps), order, strict=False):
         position = step / num_steps
-        if phase.schedule == "one_cycle":
-            set_momentum(optimizer, one_cycle_momentum(position))
+        set_momentum(optimizer, momentum_for(phase, position))
         rate, seed = lr * schedule(position), seed_for(config.seed, "short fit", step)
         loss = float(update(learner, task, optimizer, pictures[indices], lr=rate, seed=seed))
         if not math.isfinite(loss):
-            return
-        yield loss
+            break
+        losses.append(loss)
+        done, total = turn[0] * num_steps + len(losses), turn[1] * num_steps
+        yield Progress(text=text, done=done, total=total)
+    return losses

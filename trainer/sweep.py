@@ -190,14 +190,16 @@ def _result(
     length = losses.shape[1]
     mean = losses.mean(0)
     finite = int(np.isfinite(mean).argmin()) if not np.isfinite(mean).all() else length
-    smooth = [smooth_centered(curve[:finite]) for curve in (mean, *losses)] if finite else [[]]
-    band = np.array(smooth[1:]) if len(losses) > 1 else np.empty((0, 0))
+    smooth, *each = (
+        smooth_centered(curve[:finite]) if finite else np.empty(0) for curve in (mean, *losses)
+    )
+    repeated = len(each) > 1
     return Swept(
         lrs=ladder[:length],
-        losses=_floats(mean),
-        smooth_losses=_floats(smooth[0]),
-        band_low=_floats(band.min(0)) if band.size else (),
-        band_high=_floats(band.max(0)) if band.size else (),
+        losses=tuple(mean.tolist()),
+        smooth_losses=tuple(smooth.tolist()),
+        band_low=tuple(np.min(each, axis=0).tolist()) if repeated else (),
+        band_high=tuple(np.max(each, axis=0).tolist()) if repeated else (),
         suggestions=found.rules,
         suggested_lr=found.lr,
         usable=found.usable,
@@ -208,10 +210,6 @@ def _result(
         diverged=length < len(ladder),
         seconds=seconds,
     )
-
-
-def _floats(values: "np.ndarray | list[float]") -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
 
 
 def rate_from(swept: Swept, fallback: float) -> tuple[float, Note]:

@@ -54,9 +54,8 @@ def task_for(learner: Learner, phase: Phase, *, num_steps: int = 0) -> Task:
         return parameter_groups(model, config, frozen=phase.frozen)
 
     if phase.cached:
-        return Task(
-            lambda indices, rng: _cached_batch(learner, indices, rng), head_of(model), groups
-        )
+        assert learner.features is not None
+        return Task(learner.features.pick, head_of(model), groups)
     runtime = learner.runtime if phase.frozen else learner.training_runtime or learner.runtime
     runtime.apply(model)
     source = learner.image_source = learner.image_source or image_source(
@@ -115,11 +114,3 @@ def compile_pays(runtime: Runtime, num_steps: int) -> bool:
     """Whether the phase is long enough; never on ZeroGPU, where each call is a new process."""
     on_zero = bool(os.environ.get("SPACES_ZERO_GPU"))
     return runtime.device.type == "cuda" and num_steps >= COMPILE_STEPS and not on_zero
-
-
-def _cached_batch(learner: Learner, indices: np.ndarray, rng: torch.Generator) -> Tensor:
-    """Cached features, `[B, F]`, each of one of the picture's views."""
-    assert learner.features is not None
-    train = learner.features.train
-    views = torch.randint(len(train), (len(indices),), generator=rng)
-    return train[views.to(train.device), torch.from_numpy(indices).to(train.device)]

@@ -72,8 +72,10 @@ def read_losses(pending: list[tuple[int, float, Tensor]]) -> list[float]:
     return losses
 
 
-def set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
-    """SGD's momentum or AdamW's beta1, for 1cycle."""
+def set_momentum(optimizer: torch.optim.Optimizer, momentum: float | None) -> None:
+    """SGD's momentum or AdamW's beta1, where the schedule sets it."""
+    if momentum is None:
+        return
     for group in optimizer.param_groups:
         if "betas" in group:
             group["betas"] = (momentum, group["betas"][1])

@@ -6,12 +6,12 @@ stands on a pretrained body no training picture is unseen any more: there the cu
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 
 from trainer.budget import Budget
-from trainer.events import Event, Note, Progress, Raced, Tried
+from trainer.events import Event, Note, Raced, Tried
 from trainer.head_trials import plan_trials, train_heads, try_heads
 from trainer.learner import Learner
 from trainer.model import head_of
@@ -72,9 +72,9 @@ def verified(
     yield Tried(
         what=f"{what} on four fifths of the pictures",
         lrs=trials.lrs,
-        accuracies=_floats(trials.accuracy),
-        errors=_floats(trials.errors),
-        losses=_floats(trials.loss),
+        accuracies=tuple(trials.accuracy.tolist()),
+        errors=tuple(trials.errors.tolist()),
+        losses=tuple(trials.loss.tolist()),
         num_held_out=len(trials.held_out),
         seconds=time.perf_counter() - began,
     )
@@ -109,15 +109,14 @@ def raced(
             return
         losses = []
         for number, rate in enumerate(lrs):
-            row: list[float] = []
-            losses.append(row)
             with restored(learner.model):
-                for loss in fit_briefly(learner, phase, rate, steps, everything):
-                    row.append(loss)
-                    done = number * steps + len(row)
-                    yield Progress(text="The race", done=done, total=len(lrs) * steps)
+                turn = (number, len(lrs))
+                fit = fit_briefly(
+                    learner, phase, rate, steps, everything, text="The race", turn=turn
+                )
+                losses.append((yield from fit))
     names = ("too low", "suggested", "too high")
-    yield Raced(names=names, lrs=lrs, losses=tuple(_floats(row) for row in losses))
+    yield Raced(names=names, lrs=lrs, losses=tuple(tuple(row) for row in losses))
 
 
 def _no_better_than_chance(trials: Trials, reading: Suggestion) -> Suggestion:
@@ -167,7 +166,3 @@ def _elsewhere(trials: Trials, lr: float) -> str:
         words.append(f"at {short(trials.lrs[near])} {found}")
     text = ", ".join(words)
     return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-def _floats(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
