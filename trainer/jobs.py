@@ -230,7 +230,7 @@ def _push(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[E
 
     The worker process runs without tokens by design.
     """
-    from trainer.push import push
+    from trainer.publish.push import push
 
     del folder, should_stop
     yield Progress(text=f"Publishing {job.repo_id}", done=0, total=1)
@@ -275,8 +275,8 @@ def view_for(config: Config) -> "ViewOf":
 
 
 def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "LoadedModel"]:
-    from trainer.card import write_card
     from trainer.export import export_model, load_model
+    from trainer.publish.card import write_card
 
     yield Progress(text="Saving the model", done=0, total=1)
     names, model_name = learner.data.class_names, learner.config.model_name
