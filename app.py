@@ -14,8 +14,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # a visitor's download never carries our token
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "lrlab-gradio"))
 
+from starlette.middleware import Middleware
+
 from trainer.runner import Runner
 from ui.context import Context
+from ui.guard import Guard, answered_names
 from ui.page import build_page
 from ui.theme import css, theme
 
@@ -30,6 +33,7 @@ def main() -> None:
     """Start the app on this machine, or on a Space."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # atexit closes the runner
+    names = answered_names(arguments.host, shared=arguments.share)
     runner.recover()
     atexit.register(runner.close)
     demo.launch(
@@ -48,6 +52,7 @@ def main() -> None:
         footer_links=["gradio", "settings"],
         blocked_paths=[str(RUNS.resolve())],
         ssr_mode=False,
+        app_kwargs={"middleware": [Middleware(Guard, names=names)]},
     )
     runner.start()  # after the page answers: importing torch twice takes the cores for a while
     demo.block_thread()

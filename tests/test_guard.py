@@ -1,0 +1,186 @@
+"""The door: who may ask, under which name, and which of gradio's routes are open."""
+
+import json
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, Router
+
+from asgi import ask
+from ui.guard import Guard
+from ui.origin import LOOPBACK_NAMES, SHARE_NAMES, answered_names, is_local, same_origin
+
+LOCAL = {"Host": "127.0.0.1:7860"}
+JOIN = "/gradio_api/queue/join"
+
+
+async def reached(_: object) -> PlainTextResponse:
+    return PlainTextResponse("reached")
+
+
+EVERYTHING = Router([Route("/{path:path}", reached, methods=["GET", "POST", "PUT", "DELETE"])])
+
+
+def post(headers: dict[str, str], names: tuple[str, ...] | None = None) -> int:
+    return ask(Guard(EVERYTHING, names=names), JOIN, method="POST", headers=headers).status
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://127.0.0.1:7861",
+        "http://127.0.0.1",
+        "http://127.0.0.1:7860.evil.example",
+        "http://evil.example@127.0.0.1:7861",
+        "http://localhost:7860",
+        "null",
+        "",
+        "127.0.0.1:7860",
+        "file://",
+    ],
+)
+def test_another_websites_post_is_refused_in_words(origin: str) -> None:
+    answer = ask(Guard(EVERYTHING), JOIN, method="POST", headers={**LOCAL, "Origin": origin})
+    assert answer.status == 403
+    assert "another website" in json.loads(answer.body)["detail"]
+
+
+def test_our_own_pages_post_is_carried_on() -> None:
+    assert post({**LOCAL, "Origin": "http://127.0.0.1:7860"}) == 200
+    assert post({"Host": "Lab.example", "Origin": "https://lab.example:443"}) == 200
+    assert post({"Host": "abc.gradio.live", "Origin": "https://abc.gradio.live"}) == 200
+
+
+def test_a_program_without_an_origin_may_post_but_a_cross_site_fetch_may_not() -> None:
+    assert post(LOCAL) == 200
+    assert post({**LOCAL, "Sec-Fetch-Site": "cross-site"}) == 403
+    assert post({**LOCAL, "Sec-Fetch-Site": "same-origin"}) == 200
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_every_method_that_changes_something_is_looked_at(method: str) -> None:
+    foreign = {**LOCAL, "Origin": "https://evil.example"}
+    assert ask(Guard(EVERYTHING), JOIN, method=method, headers=foreign).status == 403
+    assert ask(Guard(EVERYTHING), JOIN, method="GET", headers=foreign).status == 200
+
+
+def test_a_space_and_a_named_proxy_are_known_by_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside = {"Host": "10.0.0.7:7860", "Origin": "https://me-lab.hf.space"}
+    assert post(inside) == 403
+    monkeypatch.setenv("SPACE_HOST", "me-lab.hf.space")
+    assert post(inside) == 200
+    monkeypatch.setenv("LRLAB_HOSTS", "lab.school.example, other.example")
+    assert post({"Host": "10.0.0.7:7860", "Origin": "https://other.example"}) == 200
+
+
+def test_a_rebound_name_is_refused_where_the_app_is_only_for_this_machine() -> None:
+    names = answered_names("127.0.0.1", shared=False)
+    assert names == LOOPBACK_NAMES
+    assert post({"Host": "rebound.example:7860"}, names) == 403
+    assert post({"Host": "127.0.0.1.evil.example"}, names) == 403
+    assert post({"Host": ""}, names) == 403
+    assert post({"Host": "abc.gradio.live"}, names) == 403
+    for host in ("localhost:7860", "127.0.0.1", "[::1]:7860", "LOCALHOST"):
+        assert post({"Host": host}, names) == 200
+
+
+def test_the_names_follow_how_the_app_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = answered_names("localhost", shared=True)
+    assert shared == LOOPBACK_NAMES + SHARE_NAMES
+    assert post({"Host": "abc.gradio.live"}, shared) == 200
+    assert answered_names("0.0.0.0", shared=False) is None
+    monkeypatch.setenv("LRLAB_HOSTS", "lab.example:8443")
+    assert answered_names("127.0.0.1", shared=False) == (*LOOPBACK_NAMES, "lab.example")
+    monkeypatch.setenv("SPACE_ID", "me/lab")
+    assert answered_names("127.0.0.1", shared=False) is None
+
+
+def test_two_hosts_in_one_request_are_refused() -> None:
+    headers = [("Host", "127.0.0.1:7860"), ("Host", "evil.example")]
+    assert ask(Guard(EVERYTHING), "/", headers=headers).status == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/file=http://169.254.169.254/latest",
+        "/gradio_api/file=https://evil.example/x.png",
+        "/gradio_api/file=HTTP://evil.example",
+        "/gradio_api/file/http://evil.example",
+        "//gradio_api//file=ftp://evil.example/x",
+        "/proxy=https://evil.example",
+        "/gradio_api/proxy=https://x.hf.space/file",
+        "/process_recording",
+        "/gradio_api/process_recording",
+        "/gradio_api/vibe-code/",
+        "/gradio_api/undo-vibe-edit",
+        "/gradio_api/run-history/records",
+        "/gradio_api/runs",
+        "/gradio_api/dev/reload",
+        "/monitoring/summary",
+        "/gradio_api/deep_link",
+    ],
+)
+def test_routes_without_use_are_closed(path: str) -> None:
+    assert ask(Guard(EVERYTHING), path, headers=LOCAL).status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/config", "/gradio_api/file=/tmp/lrlab/httpx.png", "/gradio_api/run/predict", JOIN],
+)
+def test_the_pages_own_routes_are_open(path: str) -> None:
+    assert ask(Guard(EVERYTHING), path, headers=LOCAL).status == 200
+
+
+def test_every_answer_says_who_may_frame_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in ("/", "/proxy=x"):
+        headers = ask(Guard(EVERYTHING), path, headers=LOCAL).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "same-origin"
+        assert headers["content-security-policy"] == "frame-ancestors 'self'"
+    monkeypatch.setenv("SPACE_ID", "me/lab")
+    headers = ask(Guard(EVERYTHING), "/", headers=LOCAL).headers
+    assert "https://huggingface.co" in headers["content-security-policy"]
+
+
+def test_same_origin_wants_the_origin_to_be_there() -> None:
+    own = {"host": "localhost:7860", "origin": "http://localhost:7860"}
+    assert same_origin(own)
+    assert same_origin({"Host": "localhost:7860", "Origin": "http://LOCALHOST:7860"})
+    assert not same_origin({"host": "localhost:7860"})
+    assert not same_origin({**own, "origin": "null"})
+    assert not same_origin({**own, "origin": "http://localhost:7861"})
+    assert not same_origin({**own, "sec-fetch-site": "cross-site"})
+    assert not same_origin({"origin": "http://"})
+
+
+@pytest.mark.parametrize("host", ["localhost:7860", "127.0.0.1:7860", "[::1]:7860", "127.0.0.1"])
+def test_a_visitor_at_this_machine_is_local(host: str) -> None:
+    assert is_local({"host": host}, "127.0.0.1")
+    assert is_local({"Host": host}, "::1")
+
+
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        ({"host": "abc.gradio.live"}, "127.0.0.1"),
+        ({"host": "me-lab.hf.space"}, "127.0.0.1"),
+        ({"host": "localhost:7860"}, "192.168.1.20"),
+        ({"host": "localhost:7860"}, None),
+        ({"host": "localhost:7860", "X-Forwarded-For": "1.2.3.4"}, "127.0.0.1"),
+        ({"host": "localhost:7860", "x-forwarded-proto": "https"}, "127.0.0.1"),
+        ({"host": "localhost:7860", "Forwarded": "for=1.2.3.4"}, "127.0.0.1"),
+        ({"host": "localhost:7860", "Via": "1.1 proxy"}, "127.0.0.1"),
+        ({"host": "localhost.evil.example"}, "127.0.0.1"),
+        ({"host": "evil.example", "origin": "http://localhost"}, "127.0.0.1"),
+        ({}, "127.0.0.1"),
+    ],
+)
+def test_a_share_link_a_proxy_or_another_machine_is_not_local(
+    headers: dict[str, str], client: str | None
+) -> None:
+    assert not is_local(headers, client)

@@ -1,0 +1,106 @@
+"""`Guard`: what every request passes before gradio sees it.
+
+Plain ASGI: starlette's BaseHTTPMiddleware would hold back the event streams. Gradio itself
+answers every origin with credentials, and serves routes that this app has no use for.
+"""
+
+import json
+import os
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.origin import answered_names, is_foreign, is_local, is_named, same_origin
+
+__all__ = ["Guard", "answered_names", "is_local", "same_origin"]
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_BLOCKED = re.compile(
+    r"/+(gradio_api/+)?"
+    r"(file[=/]\s*[a-z0-9+.-]+:/|proxy=|process_recording|(undo-)?vibe-|run-history|runs/?$"
+    r"|dev/|monitoring|deep_link|profiling)",
+    re.IGNORECASE,
+)
+"""Gradio's routes that fetch for the visitor, run what they send, or show how the app is used."""
+
+FOREIGN_WORDS = (
+    "This request came from another website, so it was not carried out. Open the app's own page "
+    "and try again there."
+)
+NAME_WORDS = (
+    "This app answers only under the names of its own machine (localhost, 127.0.0.1). To reach it "
+    "under another name, start it with that name in LRLAB_HOSTS."
+)
+
+
+class Guard:
+    """Turns away what comes from other websites, under other names, or to routes without use."""
+
+    def __init__(self, app: ASGIApp, *, names: tuple[str, ...] | None = None) -> None:
+        """Stand before `app`; `names` are what `Host` may hold, None for anything."""
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the request on, or answer it here."""
+        if scope["type"] == "websocket":  # the page uses none
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        guarded = _with_headers(send)
+        if refusal is not None:
+            await answer(guarded, *refusal, path=scope["path"])
+            return
+        await self._app(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and words for a request that goes no further."""
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) > 1 or len(headers.getlist("origin")) > 1:
+            return 400, "This request names several hosts or origins."
+        if self._names is not None and not is_named("".join(hosts), self._names):
+            return 403, NAME_WORDS
+        if scope["method"] not in _SAFE_METHODS and is_foreign(headers):
+            return 403, FOREIGN_WORDS
+        if _BLOCKED.match(scope["path"]):
+            return 404, "There is nothing here."
+        return None
+
+
+async def answer(send: Send, status: int, words: str, *, path: str) -> None:
+    """Answer with fixed words, in the form in which gradio's page shows them."""
+    if path.endswith("/upload"):
+        kind, body = "text/plain; charset=utf-8", words.encode()
+    else:
+        kind, body = "application/json", json.dumps({"error": words, "detail": words}).encode()
+    headers = [
+        (b"content-type", kind.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # what is left of the request's body is not waited for
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def frame_ancestors() -> str:
+    """Who may show the page in a frame: the Hub does so with a Space, elsewhere nobody else."""
+    if "SPACE_ID" in os.environ:
+        return "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co"
+    return "frame-ancestors 'self'"
+
+
+def _with_headers(send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "same-origin"
+            headers["Content-Security-Policy"] = frame_ancestors()
+        await send(message)
+
+    return guarded
