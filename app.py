@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from trainer.runner import Runner
 from ui.context import Context
 from ui.guard import Guard, answered_names
+from ui.origin import is_loopback
 from ui.page import build_page
 from ui.theme import css, theme
 
@@ -26,7 +27,8 @@ RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
 
 
 runner = Runner(RUNS)
-demo = build_page(Context(runner)).queue(api_open=False, max_size=64, default_concurrency_limit=16)
+context = Context(runner)
+demo = build_page(context).queue(api_open=False, max_size=64, default_concurrency_limit=16)
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # atexit closes the runner
     names = answered_names(arguments.host, shared=arguments.share)
+    context.login.open_to_others = arguments.share or not is_loopback(arguments.host)
     runner.recover()
     atexit.register(runner.close)
     demo.launch(

@@ -65,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
                 "--resume", action="store_true", help="go on from the checkpoint in --output-dir"
             )
             command.add_argument(
+                "--push-to", metavar="REPO_ID", help="publish the model: asked first, done last"
+            )
+            command.add_argument("--public", action="store_true", help="with --push-to: for all")
+            command.add_argument(
                 "--dry-run", action="store_true", help="say what would be done, and do nothing"
             )
     _model_commands(commands, text)
@@ -86,10 +90,24 @@ def _model_commands(commands: "argparse._SubParsersAction", dataset: str) -> Non
     export = _command(commands, "export", "write a model in another format")
     export.add_argument("model", metavar="MODEL", help=model)
     export.add_argument("--format", choices=("onnx",), default="onnx")
-    push = _command(commands, "push", "publish a model on the Hugging Face Hub")
-    push.add_argument("model", metavar="MODEL", help=model)
-    push.add_argument("repo_id", metavar="REPO_ID", help="owner/name on the Hub")
-    push.add_argument("--public", action="store_true", help="for everybody to see; else private")
+    _publishing_commands(commands, model, dataset)
+
+
+def _publishing_commands(commands: "argparse._SubParsersAction", model: str, dataset: str) -> None:
+    for name, what in (
+        ("push", "publish a model on the Hugging Face Hub"),
+        ("push-demo", "publish a page on the Hub that classifies pictures in the browser"),
+        ("push-data", "publish a dataset's usable pictures on the Hub, as Parquet"),
+        ("preflight", "ask the Hub whether it would take a publication"),
+    ):
+        command = _command(commands, name, what)
+        if name == "push-data":
+            command.add_argument("dataset", metavar="DATASET", help=dataset)
+            _config_options(command, only=("split_seed", "valid_fraction"))
+        elif name != "preflight":
+            command.add_argument("model", metavar="MODEL", help=model)
+        command.add_argument("repo_id", metavar="REPO_ID", help="owner/name on the Hub")
+        command.add_argument("--public", action="store_true", help="for everybody; else private")
 
 
 def _command(

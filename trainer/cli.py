@@ -30,6 +30,7 @@ from trainer.events import (
     PhaseStarted,
     Planned,
     Predicted,
+    Preflight,
     Progress,
     Pushed,
     Started,
@@ -60,10 +61,29 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     keep_freed_memory()
     job = _job(arguments, config)
+    if job.kind == "train" and job.repo_id:
+        return _train_and_push(job, _folder(arguments, job), as_json=arguments.json)
     if job.kind in KEPT:
         return _run(job, _folder(arguments, job), as_json=arguments.json)
+    return _passing(job, as_json=arguments.json)
+
+
+def _train_and_push(job: Job, folder: Path, *, as_json: bool) -> int:
+    """Ask the Hub first, so that a training of hours does not end in a refusal."""
+    asked = replace(job, kind="preflight", dataset="")
+    code = _passing(asked, as_json=as_json)
+    if code == EXIT_DONE:
+        code = _run(replace(job, repo_id=""), folder, as_json=as_json)
+    if code == EXIT_DONE:
+        pushed = replace(job, kind="push", dataset="", model=str(folder))
+        code = _passing(pushed, as_json=as_json)
+    return code
+
+
+def _passing(job: Job, *, as_json: bool) -> int:
+    """Carry out a job whose run folder nobody will look at again."""
     with tempfile.TemporaryDirectory(prefix="lrlab-") as scratch:
-        return _run(job, Path(scratch) / job.kind, as_json=arguments.json)
+        return _run(job, Path(scratch) / job.kind, as_json=as_json)
 
 
 def _run(job: Job, folder: Path, *, as_json: bool) -> int:
@@ -80,6 +100,8 @@ def _run(job: Job, folder: Path, *, as_json: bool) -> int:
                 code = EXIT_MENDABLE if event.error in MENDABLE else EXIT_UNEXPECTED
             elif isinstance(event, Stopped):
                 code = EXIT_STOPPED
+            elif isinstance(event, Preflight) and not event.ok:
+                code = EXIT_MENDABLE
     printer.close()
     if code == EXIT_UNEXPECTED:
         sys.stderr.write((folder / "error.log").read_text(encoding="utf-8"))
@@ -204,7 +226,10 @@ def _more_words(event: Event) -> Iterator[str]:
         case Exported():
             yield f"Written: {event.path}"
         case Pushed():
-            yield f"Published: {event.url} ({'verified' if event.verified else 'not verified'})"
+            how = "verified" if event.verified else f"not verified: {event.differs}"
+            yield f"Published: {event.url} ({how})"
+        case Preflight():
+            yield from (f"  {level:7} {words}" for level, words in event.findings)
         case Failed():
             yield f"{event.error}: {event.message}"
         case _:
@@ -264,7 +289,7 @@ def _job(arguments: argparse.Namespace, config: Config) -> Job:
         split=values.get("split", "valid"),
         top=values.get("top", 5),
         resume=values.get("resume", False) and not values.get("dry_run"),
-        repo_id=values.get("repo_id", ""),
+        repo_id=values.get("repo_id") or values.get("push_to") or "",
         public=values.get("public", False),
     )
 

@@ -243,10 +243,33 @@ class Exported:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pushed:
-    """A model was published, loaded back from the Hub and compared."""
+    """Files were published, read back from the Hub and compared."""
 
     url: str
     verified: bool
+    kind: str = "model"
+    """`model`, `dataset` or `space`."""
+    commit: str = ""
+    changed: bool = True
+    """Whether a commit was made; False where the Hub held the same files already."""
+    differs: str = ""
+    """What is not the same on the Hub, in words; empty where it is verified."""
+    num_compared: int = 0
+    """Pictures whose probabilities were compared."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preflight:
+    """Whether a publication would be taken; asked before anything is made or trained."""
+
+    ok: bool
+    repo_id: str
+    user: str
+    """Whose login it is; empty where the Hub does not know it."""
+    kind: str = "model"
+    """`model`, `dataset` or `space`."""
+    findings: tuple[tuple[str, str], ...]
+    """`ok` or `problem`, and what was found, in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,6 +299,7 @@ NAMES: Mapping[str, type] = {
     "planned": Planned,
     "exported": Exported,
     "pushed": Pushed,
+    "preflight": Preflight,
     "failed": Failed,
 }
 """Every event by its name in JSON."""
@@ -299,6 +323,7 @@ Event = (
     | Planned
     | Exported
     | Pushed
+    | Preflight
     | Failed
 )
 

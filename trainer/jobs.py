@@ -22,8 +22,11 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.learner import Learner
     from trainer.opening import ViewOf
 
+Work = Callable[["Job", Path, Callable[[], bool]], Iterator[Event]]
 HUB_PREFIX = "hf-hub:"
-KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", "push")
+PUBLISHING = ("preflight", "publish", "push", "push-demo", "push-data")
+"""Jobs that need a login; they run in a process of their own."""
+KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", *PUBLISHING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +44,12 @@ class Job:
     resume: bool = False
     """Go on from the run folder's checkpoint."""
     repo_id: str = ""
+    """`owner/name` on the Hub to publish in; with `own_namespace`, a name alone will do."""
     public: bool = False
+    own_namespace: bool = False
+    """Publish in no namespace but the login's own."""
+    parts: tuple[str, ...] = ("push",)
+    """What `publish` carries out and `preflight` asks for: push, push-demo, push-data."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `run.json`."""
@@ -56,15 +64,22 @@ def job_from_dict(values: Mapping[str, Any]) -> Job:
     """
     try:
         fields = {**values, "config": config_for(**values["config"])}
-        return Job(**{**fields, "images": tuple(values.get("images", ()))})
+        lists = {name: tuple(values[name]) for name in ("images", "parts") if name in values}
+        return Job(**{**fields, **lists})
     except (KeyError, TypeError) as error:
         raise ConfigError("the saved run cannot be read; start a new one.") from error
 
 
 def execute(
-    job: Job, folder: Path, *, should_stop: Callable[[], bool] = lambda: False
+    job: Job, folder: Path, *, should_stop: Callable[[], bool] = lambda: False, token: str = ""
 ) -> Iterator[Event]:
     """Carry out a job in its run folder.
+
+    Args:
+        job: what is asked for.
+        folder: its run folder.
+        should_stop: asked after each event.
+        token: whose publication it is; empty: the login of this machine.
 
     Yields:
         Its events; the last one says how it ended, Stopped if it was asked to.
@@ -72,16 +87,7 @@ def execute(
     Raises:
         UserError: what the person can mend.
     """
-    work = {
-        "check": _check,
-        "estimate": _estimate,
-        "sweep": _sweep,
-        "train": _train,
-        "evaluate": _evaluate,
-        "predict": _predict,
-        "export": _export,
-        "push": _push,
-    }[job.kind]
+    work = _publish(token) if job.kind in PUBLISHING else _WORK[job.kind]
     try:
         yield from work(job, folder, should_stop)
     except StopRequested:
@@ -225,16 +231,18 @@ def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator
     yield export_onnx(model_folder(job.model))
 
 
-def _push(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    """Publish under the login of this machine: only in the command line's own process.
+def _publish(token: str) -> Work:
+    """Publishing under this login, else under that of this machine.
 
-    The worker process runs without tokens by design.
+    The worker process runs without tokens by design, so it is none of its jobs.
     """
-    from trainer.publish.push import push
+    from trainer.publish.carry_out import carry_out
 
-    del folder, should_stop
-    yield Progress(text=f"Publishing {job.repo_id}", done=0, total=1)
-    yield push(model_folder(job.model), job.repo_id, public=job.public)
+    def work(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+        del folder
+        return carry_out(job, token, should_stop)
+
+    return work
 
 
 def model_folder(model: str) -> Path:
@@ -304,3 +312,14 @@ def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:
     }
     wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
     write_sheet(wrong, folder / "worst")
+
+
+_WORK: Mapping[str, Work] = {
+    "check": _check,
+    "estimate": _estimate,
+    "sweep": _sweep,
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "export": _export,
+}

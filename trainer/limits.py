@@ -44,6 +44,8 @@ class Limits:
     """Pictures in one prediction."""
     max_cache_bytes: int = 10_000_000_000
     """Decoded pictures and features that are kept on the disk for the next run."""
+    max_publish_wait_seconds: int = 45
+    """Time that a publication may lose to a Hub that refuses for the moment or does not answer."""
     max_waiting: int = 20
     """Runs that wait in the queue, all visitors together."""
     max_waiting_each: int = 2

@@ -1,6 +1,7 @@
 """Export to ONNX, checked against PyTorch before it is believed."""
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,8 @@ def export_onnx(folder: Path) -> Exported:
             the folder cannot be written to.
     """
     loaded = load_model(folder)
-    path, making = folder / ONNX, folder / f".making-{ONNX}"
+    # Another process may be making one at the same moment.
+    path, making = folder / ONNX, folder / f".making-{os.getpid()}-{ONNX}"
     try:
         _write(loaded, making)
         check_onnx(loaded, making)

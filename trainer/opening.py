@@ -1,9 +1,6 @@
 """Opening a dataset as a generator of events: read it, look at every picture, leave out the bad."""
 
-import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
 
 from trainer.config import Config
 from trainer.data import Data, load_data
@@ -12,6 +9,7 @@ from trainer.data.decoded import View
 from trainer.data.names import title_of
 from trainer.data.report import Check
 from trainer.events import Event, Note, Progress
+from trainer.following import with_progress
 
 ViewOf = Callable[[Data], View]
 """Chooses a preprocessing for pictures that have just been opened."""
@@ -48,31 +46,7 @@ def checked_data(
     yield Progress(text=f"Opening {title_of(dataset)}", done=0, total=1)
     data = open_data(dataset, config)
     view = view_of(data) if view_of else None
-    told: SimpleQueue[tuple[int, int]] = SimpleQueue()
-
-    def tell(done: int, total: int) -> None:
-        told.put((done, total))
-
-    began = time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
-        found = pool.submit(check, data, on_progress=tell, view=view)
-        found.add_done_callback(lambda _: told.put((0, 0)))  # wakes the loop below
-        while not found.done():
-            done, total = _latest(told)
-            if done:
-                left = (time.perf_counter() - began) / done * (total - done)
-                yield Progress(
-                    text="Reading the pictures", done=done, total=total, seconds_left=left
-                )
-    return data, found.result()
-
-
-def _latest(told: "SimpleQueue[tuple[int, int]]") -> tuple[int, int]:
-    """The newest of what was told within a fifth of a second; zeros: nothing."""
-    latest = (0, 0)
-    try:
-        latest = told.get(timeout=0.2)
-        while True:
-            latest = max(latest, told.get_nowait())
-    except Empty:
-        return latest
+    found = yield from with_progress(
+        "Reading the pictures", lambda tell: check(data, on_progress=tell, view=view)
+    )
+    return data, found

@@ -13,7 +13,7 @@ from trainer.plan_words import plan_words
 from ui.context import Context
 from ui.controls import config_from
 from ui.data_panel import OTHER
-from ui.visit import Visit
+from ui.visit import PLACES, Visit
 from ui.words import count, shorten
 
 
@@ -74,7 +74,7 @@ def submit(context: Context, visit: Visit, kind: str, settings: dict[str, Any]) 
 
 def stop_current(context: Context, visit: Visit) -> None:
     """Stop what the bar shows; a second press ends it at once."""
-    for kind in ("train", "sweep", "check"):
+    for kind in reversed(PLACES):
         run = context.run(visit, kind)
         if run is not None and run.status in ("queued", "running"):
             context.runner.stop(run.run_id, at_once=(Path(run.folder) / "stop").exists())

@@ -4,13 +4,15 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.errors import DatasetError, ModelError
 from trainer.hub import reachable
 from trainer.hub_client import parse_hub_name
 from trainer.runner import Run, Runner
+from ui.confirm import Confirmations
+from ui.login import Login
 from ui.visit import Visit
 
 _DIGITS = "digits"
@@ -19,6 +21,8 @@ _DIGITS = "digits"
 @dataclass(frozen=True, slots=True)
 class Context:
     runner: Runner
+    login: Login = field(default_factory=Login)
+    confirmations: Confirmations = field(default_factory=Confirmations)
 
     def device_words(self) -> str:
         """What the runs compute on, for the badge."""

@@ -16,7 +16,9 @@ from trainer.events import (
     Note,
     PhaseStarted,
     Predicted,
+    Preflight,
     Progress,
+    Pushed,
     Raced,
     Started,
     Step,
@@ -51,6 +53,8 @@ class Fold:
     failed: Failed | None = None
     checked: Checked | None = None
     predictions: list[Predicted] = field(default_factory=list)
+    preflights: list[Preflight] = field(default_factory=list)
+    pushed: list[Pushed] = field(default_factory=list)
     offset: int = 0
     """Bytes of the journal read so far."""
     status: str = ""
@@ -108,6 +112,10 @@ class Fold:
                 self.checked = event
             case Predicted():
                 self.predictions.append(event)
+            case Preflight():
+                self.preflights.append(event)
+            case Pushed():
+                self.pushed.append(event)
             case _:
                 pass
 

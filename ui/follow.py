@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from trainer.jobs import PUBLISHING
 from trainer.menu import MENU
 from trainer.runner import Run
 from trainer.runner.folder import ENDED
@@ -19,22 +20,28 @@ from ui.data_panel import empty_check
 from ui.data_view import check_html, summary_line
 from ui.fold import Fold
 from ui.page import Page
+from ui.publish_follow import publish_changes, publish_models
 from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
 from ui.runs_menu import predict_choices, run_choices
 from ui.sweep_charts import measured_chart, race_chart, sweep_chart
-from ui.visit import Visit
+from ui.visit import PLACES, Visit
 from ui.words import count, rate, shorten, text
 
+BUSY_SECONDS, IDLE_SECONDS = 0.5, 4.0
+"""Between two looks while something runs, and while nothing does."""
 Updates = dict[Component | Any, Any]
-KINDS = ("check", "sweep", "train")
 
 
 def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> Updates:
-    """Updates for what changed; the timer stops once nothing can change any more."""
+    """Updates for what changed, and when to look again.
+
+    The timer never stops: an answer that was under way while the visitor pressed a button would
+    stop it for good.
+    """
     updates: Updates = {}
     current: list[tuple[Run, Fold]] = []
     menus_changed = False
-    for kind in KINDS:
+    for kind in PLACES:
         run = context.run(visit, kind)
         if run is None:
             continue
@@ -51,7 +58,7 @@ def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> 
             updates |= _changes(page, context, visit, run, fold)
     updates |= _bar(page, context, current)
     warming_up = not context.runner.device()  # the badge says so, and is to be corrected
-    updates[page.frame.timer] = gr.Timer(active=bool(current) or warming_up)
+    updates[page.frame.timer] = gr.Timer(BUSY_SECONDS if current or warming_up else IDLE_SECONDS)
     if menus_changed:
         updates |= menus(page, context, visit)
     return updates
@@ -65,6 +72,7 @@ def menus(page: Page, context: Context, visit: Visit) -> Updates:
     updates: Updates = {page.frame.runs: gr.Dropdown(choices=runs, value=None, info=info)}
     if models:
         updates[page.predict.model] = gr.Dropdown(choices=models, value=models[0][1])
+        updates |= publish_models(page.publish, context, models)
     return updates
 
 
@@ -73,6 +81,8 @@ def _changes(page: Page, context: Context, visit: Visit, run: Run, fold: Fold) -
         return _check_changes(page, visit, run, fold)
     if run.kind == "sweep":
         return _sweep_changes(page, run, fold)
+    if run.kind in PUBLISHING:
+        return publish_changes(page.publish, context, visit, run, fold)
     return _train_changes(page, context, run, fold)
 
 
@@ -139,6 +149,7 @@ def _train_changes(page: Page, context: Context, run: Run, fold: Fold) -> Update
         tab.try_it: gr.Button(visible=done),
         tab.resume: gr.Button(visible=can_resume),
         tab.download: gr.DownloadButton(visible=done),
+        tab.publish: gr.Button(visible=done),
         tab.start: gr.Button(variant="secondary" if done or can_resume else "primary"),
     }
     return updates

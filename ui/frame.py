@@ -29,7 +29,7 @@ def build_frame() -> Frame:
     """Header line, badges, runs menu and run bar."""
     browser = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=_STORAGE_SECRET)
     folds = gr.State({})
-    timer = gr.Timer(0.5, active=False)
+    timer = gr.Timer(4.0)
     with gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=280):
             gr.HTML(

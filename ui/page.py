@@ -9,6 +9,7 @@ from ui.context import Context
 from ui.data_panel import DataPanel, build_data_panel
 from ui.frame import Frame, build_frame
 from ui.predict_tab import PredictTab, build_predict_tab
+from ui.publish_tab import PublishTab, build_publish_tab
 from ui.sweep_tab import SweepTab, build_sweep_tab
 from ui.train_tab import TrainTab, build_train_tab
 
@@ -23,6 +24,7 @@ class Page:
     sweep: SweepTab
     train: TrainTab
     predict: PredictTab
+    publish: PublishTab
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def build_page(context: Context) -> gr.Blocks:
                 train = build_train_tab()
             with gr.Tab("Predict", id="predict"):
                 predict = build_predict_tab()
-        page = Page(frame, data, tabs, sweep, train, predict)
+            with gr.Tab("Publish", id="publish"):
+                publish = build_publish_tab()
+        page = Page(frame, data, tabs, sweep, train, predict, publish)
         wire(demo, page, context)
     return demo

@@ -9,7 +9,13 @@ from ui.data_view import sheet_html
 from ui.fold import Fold
 from ui.words import count, percent, rate, seconds, shorten, text
 
-KINDS = {"sweep": "LR sweep", "train": "Training", "check": "Looking at the pictures"}
+KINDS = {
+    "sweep": "LR sweep",
+    "train": "Training",
+    "check": "Looking at the pictures",
+    "preflight": "Asking the Hub",
+    "publish": "Publishing",
+}
 MAX_MATRIX = 20
 """Classes up to which the confusion matrix is drawn whole."""
 

@@ -26,6 +26,7 @@ class TrainTab:
     try_it: gr.Button
     resume: gr.Button
     download: gr.DownloadButton
+    publish: gr.Button
 
 
 def build_train_tab() -> TrainTab:
@@ -67,6 +68,7 @@ def build_train_tab() -> TrainTab:
                     "Go on from here", variant="primary", visible=False, elem_id="resume"
                 )
                 download = gr.DownloadButton("Download the model", visible=False)
+                publish = gr.Button("Publish …", visible=False, elem_id="to-publish")
             card = gr.HTML("", elem_id="train-card")
             rate_chart = LiveChart(
                 label="Learning rate of each step",
@@ -94,6 +96,7 @@ def build_train_tab() -> TrainTab:
         try_it=try_it,
         resume=resume,
         download=download,
+        publish=publish,
     )
 
 

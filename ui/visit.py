@@ -10,6 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 MAX_RUNS = 40
+PLACES = ("check", "sweep", "train", "preflight", "publish")
+"""Kinds of runs that have a place on the page, the one that matters most last."""
+LISTED = ("sweep", "train")
+"""Kinds of runs that the visitor's menu lists."""
 _MAX_TEXT = 200
 
 
@@ -20,12 +24,12 @@ class Visit:
     runs: tuple[str, ...] = ()
     """Ids of sweeps and trainings, newest first."""
     shown: Mapping[str, str] = field(default_factory=dict)
-    """By kind (check, sweep, train): the id of the run that its place on the page shows."""
+    """By kind (one of PLACES): the id of the run that its place on the page shows."""
     model_name: str = ""
 
     def with_run(self, kind: str, run_id: str) -> "Visit":
         """The visit with a new run, shown in its place."""
-        runs = self.runs if kind == "check" else (run_id, *self.runs)[:MAX_RUNS]
+        runs = (run_id, *self.runs)[:MAX_RUNS] if kind in LISTED else self.runs
         return replace(self, runs=runs, shown={**self.shown, kind: run_id})
 
     def showing(self, kind: str, run_id: str) -> "Visit":
@@ -48,7 +52,7 @@ def visit_from(value: object) -> Visit:
         runs=tuple(filter(None, map(_text, runs)))[:MAX_RUNS] if isinstance(runs, list) else (),
         shown={
             kind: _text(shown.get(kind))
-            for kind in ("check", "sweep", "train")
+            for kind in PLACES
             if isinstance(shown, dict) and _text(shown.get(kind))
         },
         model_name=_text(values.get("model_name")),

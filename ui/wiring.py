@@ -19,6 +19,7 @@ from ui.handling import HIDDEN, QUICK, told
 from ui.page import Page
 from ui.plan_wiring import wire_plan
 from ui.predict_wiring import wire_predict
+from ui.publish_wiring import wire_publish
 from ui.visit import Visit, visit_from
 from ui.words import rate
 
@@ -31,6 +32,7 @@ def wire(demo: gr.Blocks, page: Page, context: Context) -> None:
     _wire_train(page, context)
     wire_plan(page, context)
     wire_predict(page, context)
+    wire_publish(page, context, _action, _followed(page))
 
 
 def _followed(page: Page) -> list[Any]:
@@ -43,6 +45,7 @@ def _followed(page: Page) -> list[Any]:
         *(sweep.checked, sweep.measured, sweep.race),
         *(train.loss_chart, train.rate_chart, train.card, train.try_it, train.resume),
         *(train.download, train.start, train.plan, train.command, page.predict.model, page.tabs),
+        *(train.publish, *page.publish.followed),
     ]
 
 
@@ -78,7 +81,9 @@ def _wire_following(demo: gr.Blocks, page: Page, context: Context) -> None:
         visit = visit_from(value)
         folds: dict[str, Any] = {}
         device, online = context.device_words(), is_online()
-        updates = _after(page, context, visit, folds) | menus(page, context, visit)
+        # The visit is not written back: whoever presses a button before this answer would lose it.
+        updates = poll(page, context, visit, folds) | menus(page, context, visit)
+        updates[frame.folds] = folds
         updates[frame.badges] = badges_html(device, online=online)
         updates[page.data.model_line] = model_line(
             visit.model_name or "tf_efficientnet_lite0", online=online
@@ -238,4 +243,5 @@ def _wire_train(page: Page, context: Context) -> None:
     )
     tab.lr.input(lambda: gr.Textbox(info="typed"), None, [tab.lr], **QUICK)
     tab.try_it.click(lambda: gr.Tabs(selected="predict"), None, [page.tabs], **QUICK)
+    tab.publish.click(lambda: gr.Tabs(selected="publish"), None, [page.tabs], **QUICK)
     tab.download.click(download, [frame.browser], [tab.download], **HIDDEN)

@@ -46,7 +46,7 @@ class Exports:
                     return
                 self._process = _start(folder)
             code = self._process.wait()
-            (folder / ".making-model.onnx").unlink(missing_ok=True)
+            (folder / f".making-{self._process.pid}-model.onnx").unlink(missing_ok=True)
             if code and not self._closed:
                 sys.stderr.write(f"No ONNX copy of {folder} (exit code {code}).\n")
 

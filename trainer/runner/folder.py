@@ -133,8 +133,15 @@ def request_stop(folder: Path) -> None:
     (folder / "stop").touch()
 
 
-def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[Event]:
+def record(
+    run: Run, should_stop: Callable[[], bool] | None = None, *, token: str = ""
+) -> Iterator[Event]:
     """Carry out a run and journal it; the one place where an exception becomes a Failed event.
+
+    Args:
+        run: as `create_run` made it.
+        should_stop: asked after each event; by default, whether the folder holds a wish to stop.
+        token: whose publication it is, for a run that publishes; it is not written anywhere.
 
     Yields:
         The events, after each one is in the journal; the last one says how it ended.
@@ -142,7 +149,8 @@ def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[
     folder = Path(run.folder)
     run = write_run(replace(run, status="running", pid=os.getpid()))
     status = "done"
-    for event in _guarded(run, folder, should_stop or (lambda: stop_requested(folder))):
+    asked = should_stop or (lambda: stop_requested(folder))
+    for event in _guarded(run, folder, asked, token):
         append_event(folder, event)
         if isinstance(event, Failed):
             status = "failed"
@@ -152,9 +160,11 @@ def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[
     write_run(replace(run, status=status))
 
 
-def _guarded(run: Run, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
+def _guarded(
+    run: Run, folder: Path, should_stop: Callable[[], bool], token: str
+) -> Iterator[Event]:
     try:
-        yield from execute(job_from_dict(run.job), folder, should_stop=should_stop)
+        yield from execute(job_from_dict(run.job), folder, should_stop=should_stop, token=token)
     except UserError as error:
         yield Failed(error=type(error).__name__, message=str(error))
     except MemoryError as error:

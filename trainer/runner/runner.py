@@ -13,7 +13,7 @@ from pathlib import Path
 from trainer.data.cache import cache_root
 from trainer.errors import BusyError
 from trainer.events import Event, Stopped
-from trainer.jobs import Job, job_from_dict
+from trainer.jobs import PUBLISHING, Job, job_from_dict
 from trainer.limits import Limits
 from trainer.runner.folder import (
     ENDED,
@@ -26,6 +26,7 @@ from trainer.runner.folder import (
     write_run,
 )
 from trainer.runner.lane import Lane, ask_to_stop
+from trainer.runner.publisher import Publisher
 
 TRAIN, QUICK = "train", "quick"
 LANE_OF = {
@@ -49,6 +50,7 @@ class Runner:
         self._names_path = cache_root() / "timm-models-1.0.31.json"
         log = self.root / "workers.log"
         names = self._names_path
+        self._publisher = Publisher(log)
         self._lanes = {
             TRAIN: Lane(TRAIN, niceness=5, names_path=names, log=log),
             QUICK: Lane(QUICK, niceness=0, names_path=names, log=log),
@@ -66,7 +68,7 @@ class Runner:
 
     def ready(self, kind: str) -> bool:
         """Whether the worker for such runs has started up."""
-        return self._lanes[LANE_OF[kind]].ready
+        return kind in PUBLISHING or self._lanes[LANE_OF[kind]].ready
 
     def device(self) -> str:
         """What trainings compute on, in words; empty until the worker has looked."""
@@ -88,6 +90,17 @@ class Runner:
         self._check_room(LANE_OF[job.kind], owner)
         run = create_run(self.root, job, owner=owner)
         self._lanes[LANE_OF[job.kind]].add(Path(run.folder))
+        return run
+
+    def publish(self, job: Job, *, owner: str, token: str) -> Run:
+        """Carry out a job of publishing at once, with this token.
+
+        Raises:
+            BusyError: this visitor is publishing already, or too many others are.
+        """
+        self._publisher.check_room(owner)
+        run = create_run(self.root, job, owner=owner)
+        self._publisher.start(run, token)
         return run
 
     def resume(self, run_id: str, *, owner: str) -> Run | None:
@@ -120,7 +133,7 @@ class Runner:
     def position(self, run_id: str) -> int:
         """How many runs are before it in its lane; 0 for one that runs or has ended."""
         run = self.get(run_id)
-        if run is None:
+        if run is None or run.kind in PUBLISHING:
             return 0
         folders = self._lanes[LANE_OF[run.kind]].folders()
         return folders.index(Path(run.folder)) if Path(run.folder) in folders else 0
@@ -129,6 +142,9 @@ class Runner:
         """Ask a run to stop; `at_once` ends its process, whatever it does."""
         run = self.get(run_id)
         if run is None or run.status in ENDED:
+            return
+        if run.kind in PUBLISHING:
+            self._publisher.stop(run, at_once=at_once)
             return
         lane, folder = self._lanes[LANE_OF[run.kind]], Path(run.folder)
         ask_to_stop(lane, folder)
@@ -152,7 +168,8 @@ class Runner:
             write_run(replace(run, status="stopped"))
 
     def close(self) -> None:
-        """End both workers; a training that runs leaves a checkpoint."""
+        """End both workers and what is being published; a training leaves a checkpoint."""
+        self._publisher.close()
         for lane in self._lanes.values():
             lane.close()
 

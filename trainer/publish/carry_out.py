@@ -1,0 +1,112 @@
+"""What the jobs of publishing do: a question in advance, a model, its demo page, a dataset.
+
+They run in a process of their own, the command line's or one that the app starts: a worker, which
+runs what visitors send, holds no token.
+"""
+
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.errors import HubError
+from trainer.events import Event, Progress
+from trainer.publish.account import checked_token, machine_token
+from trainer.publish.preflight import Wish
+from trainer.stopping import stoppable
+
+if TYPE_CHECKING:
+    from trainer.jobs import Job
+
+KIND_OF = {"push": "model", "push-demo": "space", "push-data": "dataset"}
+"""What each part of a publication makes on the Hub."""
+
+
+def carry_out(job: "Job", token: str, should_stop: Callable[[], bool]) -> Iterator[Event]:
+    """Carry out a job of publishing.
+
+    Args:
+        job: its kind is one of `jobs.PUBLISHING`.
+        token: whose publication it is; empty: the login of this machine.
+        should_stop: asked after each event.
+
+    Raises:
+        UserError: what the person can mend.
+    """
+    parts = (job.kind,) if job.kind in KIND_OF else job.parts
+    wishes = [
+        Wish(repo_id=job.repo_id, kind=KIND_OF[part], public=job.public, own=job.own_namespace)
+        for part in parts
+    ]
+    token = checked_token(token) if token else machine_token()
+    for part, wish in zip(parts, wishes, strict=True):
+        work = _ask if job.kind == "preflight" else _WORK[part]
+        yield from stoppable(work(job, wish, token), should_stop)
+
+
+def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
+    from trainer.publish.publication import Publication
+
+    del job
+    yield Progress(text="Asking the Hub", done=0, total=1)
+    yield Publication(wish, token).asked()
+
+
+def _model(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
+    from trainer.jobs import model_folder
+    from trainer.publish.push import push
+
+    yield from push(model_folder(job.model), wish, token)
+
+
+def _demo(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
+    """A Static Space; it links to the model of the same name."""
+    from trainer.jobs import model_folder
+    from trainer.publish.demo import write_demo
+    from trainer.publish.publication import Publication
+
+    folder = model_folder(job.model)
+    publication = Publication(wish, token)
+    found = publication.checked()
+    yield found
+    target = publication.target(found)
+    yield Progress(text="Making the page", done=0, total=1)
+    with tempfile.TemporaryDirectory(prefix="lrlab-demo-") as made:
+        write_demo(folder, Path(made), repo_id=target.repo_id)
+        yield from _whole_folder(publication, target, Path(made), "Publish the demo page")
+
+
+def _data(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
+    """The pictures that a check finds usable, as Parquet."""
+    from trainer.data.names import title_of
+    from trainer.following import with_progress
+    from trainer.opening import usable_data
+    from trainer.publish.parquet import write_dataset
+    from trainer.publish.publication import Publication
+
+    publication = Publication(wish, token)
+    found = publication.checked()
+    yield found
+    target = publication.target(found)
+    data = yield from usable_data(job.dataset, job.config)
+    if data.provenance.kind == "hub":
+        raise HubError("These pictures come from the Hub; there is no need to publish them again.")
+    with tempfile.TemporaryDirectory(prefix="lrlab-dataset-") as made:
+        yield from with_progress(
+            "Writing the pictures",
+            lambda tell: write_dataset(
+                data, Path(made), title=title_of(job.dataset), on_progress=tell
+            ),
+        )
+        yield from _whole_folder(publication, target, Path(made), "Publish the pictures")
+
+
+def _whole_folder(publication, target, folder: Path, message: str) -> Generator[Event, None, None]:
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    publication.check_card(target, files["README.md"].read_text(encoding="utf-8"))
+    done = yield from publication.send(target, files, message)
+    yield Progress(text="Comparing with the Hub", done=0, total=1)
+    yield publication.pushed(target, done, publication.altered(target, done, files), 0)
+
+
+_WORK = {"push": _model, "push-demo": _demo, "push-data": _data}

@@ -1,0 +1,128 @@
+"""`preflight`: whether a publication would be taken, found out before any work is done for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainer.errors import HubError, UserError
+from trainer.events import Preflight
+from trainer.publish.account import Account, account_of
+from trainer.publish.patience import persist
+from trainer.publish.refusals import refusals
+from trainer.publish.target import Target, check_id, look, refuse
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """What a person wants to publish, and where."""
+
+    repo_id: str
+    """`owner/name`; with `own`, a name alone will do."""
+    kind: str = "model"
+    public: bool = False
+    own: bool = False
+    """Refuse every namespace but the person's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can be no id, before the Hub is asked anything.
+
+        Raises:
+            HubError: it is none.
+        """
+        bare = self.own and "/" not in self.repo_id
+        check_id(f"owner/{self.repo_id}" if bare else self.repo_id)
+
+
+def preflight(api: "HfApi", wish: Wish, token: str) -> Preflight:
+    """Ask the Hub everything that would make a publication fail.
+
+    Args:
+        api: a client for this Hub.
+        wish: what is to be published.
+        token: whose login; it is asked for its name, its rights and its organizations.
+
+    Returns:
+        What was found, in the order of the questions; those after the first problem that makes
+        them pointless are not asked.
+    """
+    findings: list[tuple[str, str]] = []
+
+    def asked(question: Callable[[], str]) -> bool:
+        try:
+            with refusals(wish.repo_id, token):
+                findings.append(("ok", persist(question)))
+        except UserError as error:
+            findings.append(("problem", str(error)))
+        return findings[-1][0] == "ok"
+
+    account: list[Account] = []
+
+    def login() -> str:
+        account.append(account_of(api, token))
+        if account[0].read_only:
+            raise HubError(
+                f"The token of {account[0].name} may only read. Make one with the right to write "
+                "in the settings of your page on the Hub, and log in with it."
+            )
+        return f"Signed in as {account[0].name}, who may write."
+
+    target: list[Target] = []
+
+    def namespace() -> str:
+        target.append(target_of(wish, account[0]))
+        return f"{target[0].repo_id} is yours to write to."
+
+    if asked(login) and asked(namespace):
+        asked(lambda: _place(api, target[0], token))
+    return Preflight(
+        ok=all(level == "ok" for level, _ in findings),
+        repo_id=target[0].repo_id if target else wish.repo_id,
+        user=account[0].name if account else "",
+        kind=wish.kind,
+        findings=tuple(findings),
+    )
+
+
+def target_of(wish: Wish, account: Account) -> Target:
+    """The repository that is meant.
+
+    Raises:
+        HubError: the namespace is not one that this person may write to.
+    """
+    repo_id = wish.repo_id if "/" in wish.repo_id else f"{account.name}/{wish.repo_id}"
+    owner = repo_id.partition("/")[0]
+    allowed = (account.name,) if wish.own else (account.name, *account.orgs)
+    if owner not in allowed:
+        raise HubError(
+            f"{account.name} may not write to {owner}. Use one of these as owner: "
+            f"{', '.join(allowed[:10])}."
+        )
+    return Target(repo_id=repo_id, kind=wish.kind, public=wish.public)
+
+
+def _place(api: "HfApi", target: Target, token: str) -> str:
+    standing = look(api, target, token)
+    visible = "for everybody to see" if target.public else "private: only you can see it"
+    if standing is None:
+        return f"the name is free; it will be made, {visible}."
+    refuse(target, standing)
+    return f"it exists and will be brought up to date, {visible}."
+
+
+def check_card(text: str, kind: str) -> None:
+    """Let the Hub judge a card's first lines.
+
+    Raises:
+        ValueError: it does not take them.
+    """
+    import yaml
+    from huggingface_hub import RepoCard
+
+    try:
+        card = RepoCard(text, ignore_metadata_errors=True)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the first lines of README.md are not YAML: {error}") from error
+    card.validate(repo_type=kind)

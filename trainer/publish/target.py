@@ -1,0 +1,137 @@
+"""`Target`: the repository that something is published in, how it stands now, and its marker.
+
+A repository that was published from here carries `lrlab.json`, the names and hashes of the files of
+that publication. One without it and with files of its own is somebody's work, and is left alone.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.errors import HubError
+from trainer.hub_client import parse_hub_name, quiet_progress
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+MARKER = "lrlab.json"
+KINDS = ("model", "dataset", "space")
+_UNTOUCHED = {".gitattributes", "README.md"}
+"""What a repository may hold that somebody has only just made by hand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    repo_id: str
+    """`owner/name`."""
+    kind: str = "model"
+    """One of KINDS."""
+    public: bool = False
+
+    @property
+    def path(self) -> str:
+        """The repository's address below the Hub's."""
+        return self.repo_id if self.kind == "model" else f"{self.kind}s/{self.repo_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A repository that exists, as it was found."""
+
+    sha: str
+    """Its newest commit."""
+    public: bool
+    files: frozenset[str]
+
+    @property
+    def ours(self) -> bool:
+        """Whether it was published from here, or holds nothing yet."""
+        return MARKER in self.files or self.files <= _UNTOUCHED
+
+
+def check_id(repo_id: str) -> None:
+    """Refuse what is not `owner/name`.
+
+    Raises:
+        HubError: it is not.
+    """
+    name = parse_hub_name(repo_id)
+    if name is None or name.revision or repo_id.endswith((".git", ".ipynb")):
+        raise HubError(
+            f"{repo_id[:100]!r} is not an id on the Hub. It looks like owner/name, with your user "
+            "name or your organization as owner, in ASCII letters, digits and . _ -"
+        )
+
+
+def suggested_name(*words: str) -> str:
+    """A repository's name made of some words: `digits-tf_efficientnet_lite0`."""
+    joined = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "-", word) for word in words)
+    return re.sub(r"-{2,}|\.{2,}", "-", joined)[:80].strip("-.") or "model"
+
+
+def look(api: "HfApi", target: Target, token: str) -> Standing | None:
+    """The repository as it stands; none where there is none that this login may see."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    about = {"model": api.model_info, "dataset": api.dataset_info, "space": api.space_info}
+    try:
+        info = about[target.kind](target.repo_id, token=token, timeout=10)
+    except RepositoryNotFoundError as error:
+        if error.response.status_code == 401:
+            api.whoami(token)  # an expired login is told the same as a missing repository
+        return None
+    return Standing(
+        sha=info.sha or "",
+        public=not info.private,
+        files=frozenset(entry.rfilename for entry in info.siblings or ()),
+    )
+
+
+def refuse(target: Target, standing: Standing) -> None:
+    """Refuse to publish into a repository that is somebody's work, or visible to others than asked.
+
+    Raises:
+        HubError: it is.
+    """
+    if standing.public != target.public:
+        state, option = ("public", "with") if standing.public else ("private", "without")
+        raise HubError(
+            f"{target.repo_id} exists already and is {state}. Push {option} --public, choose "
+            "another name, or change it in the settings of its page."
+        )
+    if not standing.ours:
+        raise HubError(
+            f"{target.repo_id} exists already and was not published from here: it holds "
+            f"{', '.join(sorted(standing.files - _UNTOUCHED)[:3])}. Choose another name, so that "
+            "nothing of it is lost."
+        )
+
+
+def marker_text(hashes: Mapping[str, str]) -> str:
+    """The marker of a publication: the SHA-256 of each of its files."""
+    return json.dumps({"made_with": "LR Lab", "sha256": dict(sorted(hashes.items()))}, indent=1)
+
+
+def earlier_files(api: "HfApi", target: Target, standing: Standing, token: str) -> frozenset[str]:
+    """The files of the publication before this one that are still there."""
+    if MARKER not in standing.files:
+        return frozenset()
+    with tempfile.TemporaryDirectory(prefix="lrlab-marker-") as folder:
+        path = api.hf_hub_download(
+            target.repo_id,
+            MARKER,
+            repo_type=target.kind,
+            revision=standing.sha,
+            local_dir=folder,
+            token=token,
+            tqdm_class=quiet_progress(),
+        )
+        try:
+            listed = json.loads(Path(path).read_text(encoding="utf-8"))["sha256"]
+        except (ValueError, KeyError, TypeError):
+            return frozenset()
+    return frozenset(map(str, listed)) & standing.files

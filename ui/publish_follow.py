@@ -1,0 +1,72 @@
+"""What following shows in the Publish tab: what the Hub was asked, and how the publication goes."""
+
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from trainer.jobs import Job, job_from_dict
+from trainer.publish.target import suggested_name
+from trainer.runner import Run
+from trainer.runner.folder import ENDED
+from ui.context import Context
+from ui.fold import Fold
+from ui.publish_tab import PublishTab
+from ui.publish_view import findings_html, result_html
+from ui.visit import Visit
+from ui.words import shorten
+
+
+def publish_changes(
+    tab: PublishTab, context: Context, visit: Visit, run: Run, fold: Fold
+) -> dict[Any, Any]:
+    """Updates for the run that asks, or for the one that publishes."""
+    if run.kind == "preflight":
+        return _asked(tab, context, visit, run, fold)
+    ended = run.status in ENDED
+    return {
+        tab.result: result_html(run, fold),
+        tab.publish: gr.Button(visible=False),
+        tab.check: gr.Button(
+            value="Check again" if ended else "Check the name and the login",
+            variant="primary" if ended and run.status != "done" else "secondary",
+        ),
+    }
+
+
+def publish_models(
+    tab: PublishTab, context: Context, models: list[tuple[str, str]]
+) -> dict[Any, Any]:
+    """The finished trainings, and a name for the newest."""
+    run = context.runner.get(models[0][1])
+    return {
+        tab.model: gr.Dropdown(choices=models, value=models[0][1]),
+        tab.name: gr.Textbox(value=name_for(run)) if run else gr.skip(),
+    }
+
+
+def name_for(run: Run) -> str:
+    """What a run's model might be called: `digits-tf_efficientnet_lite0`."""
+    return suggested_name(run.title.rpartition("/")[2], str(run.job["config"]["model_name"]))
+
+
+def _asked(tab: PublishTab, context: Context, visit: Visit, run: Run, fold: Fold) -> dict[Any, Any]:
+    updates: dict[Any, Any] = {tab.findings: findings_html(run, fold)}
+    job = job_from_dict(run.job)
+    fine = run.status == "done" and bool(fold.preflights) and all(p.ok for p in fold.preflights)
+    if not fine or not job.model:
+        return {**updates, tab.publish: gr.Button(visible=False)}
+    wanted = _confirmed(job, fold)
+    who = "public" if job.public else "private"
+    return {
+        **updates,
+        tab.result: "",
+        tab.nonce: context.confirmations.issue(visit.visitor, wanted),
+        tab.publish: gr.Button(value=f"Publish {shorten(wanted.repo_id, 48)}, {who}", visible=True),
+        tab.check: gr.Button(variant="secondary"),
+    }
+
+
+def _confirmed(job: Job, fold: Fold) -> Job:
+    """The job that was shown: in the namespace that the Hub named, and in no other."""
+    return replace(job, kind="publish", repo_id=fold.preflights[0].repo_id)
