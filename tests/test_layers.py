@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "timm", "torchvision", "sklearn", "datasets", "transformers", "onnxruntime"}
+HEAVY |= {"matplotlib"}
 LEAVES = ("errors", "limits", "events", "config", "schedule", "menu", "stopping")
 TRAINER = sorted(
     str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
@@ -89,6 +90,10 @@ def test_the_runner_imports_nothing_heavy_so_the_app_stays_light() -> None:
 def test_the_core_never_imports_gradio_or_the_page(module: str) -> None:
     names = _packages(_import_statements(_file(module), top_level=False))
     assert not names & {"gradio", "gradio_client", "ui", "app"}
+
+
+def test_a_training_writes_its_card_without_importing_what_only_plots_need() -> None:
+    assert "matplotlib" not in _packages(_imported("trainer.publish.card", "trainer.fit"))
 
 
 def test_nothing_that_the_core_imports_brings_gradio() -> None:

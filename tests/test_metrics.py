@@ -4,9 +4,18 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
-from trainer.metrics import accuracy_and_loss, evaluated
+from trainer.metrics import (
+    NUM_BINS,
+    accuracy_and_loss,
+    calibration,
+    calibration_error,
+    evaluated,
+    wilson_interval,
+)
 
 # Four pictures of a, b, b, c; the second is taken for c, nothing ever for b.
 PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.05, 0.05, 0.9]], np.float32)
@@ -76,3 +85,64 @@ def test_the_figures_are_those_of_scikit_learn() -> None:
     assert result.precision == pytest.approx(precision)
     assert result.recall == pytest.approx(recall)
     assert result.accuracy == metrics.accuracy_score(labels, preds)
+    assert result.f1 == pytest.approx(metrics.precision_recall_fscore_support(labels, preds)[2])
+    assert result.macro_f1 == pytest.approx(metrics.f1_score(labels, preds, average="macro"))
+
+
+def test_a_class_that_is_neither_there_nor_answered_has_no_f1_and_none_in_the_mean() -> None:
+    result = evaluated(PROBS, LABELS, ("",) * 4, ("a", "b", "c"), split="valid", seconds=0.0)
+    assert result.f1 == pytest.approx((2 / 3, 0.0, 2 / 3))
+    wider = np.pad(PROBS, ((0, 0), (0, 1)))
+    result = evaluated(wider, LABELS, ("",) * 4, tuple("abcd"), split="valid", seconds=0.0)
+    assert result.f1[3] is None
+    assert result.macro_f1 == pytest.approx(4 / 9)
+
+
+def test_calibration_as_computed_by_hand() -> None:
+    # Confidences 0.7, 0.6, 0.5 and 0.9 of 15 bins a fifteenth wide: right, wrong, wrong, right.
+    probs = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.05, 0.05, 0.9]])
+    bins = calibration(probs, LABELS)
+    held = {index: each for index, each in enumerate(bins) if each[0]}
+    assert held == {
+        7: (1, pytest.approx(0.5), 0.0),
+        8: (1, pytest.approx(0.6), 0.0),  # 0.6 is nine fifteenths: a bin is closed above
+        10: (1, pytest.approx(0.7), 1.0),
+        13: (1, pytest.approx(0.9), 1.0),
+    }
+    assert len(bins) == NUM_BINS
+    assert calibration_error(bins) == pytest.approx((0.5 + 0.6 + 0.3 + 0.1) / 4)
+
+
+def test_a_bin_is_judged_as_a_whole() -> None:
+    # 0.82 and 0.86 share a bin: one of two right where 0.84 was claimed.
+    probs = np.array([[0.82, 0.18], [0.86, 0.14]])
+    bins = calibration(probs, np.array([0, 1]))
+    assert bins[12] == (2, pytest.approx(0.84), 0.5)
+    assert calibration_error(bins) == pytest.approx(0.34)
+
+
+def test_whoever_is_sure_and_right_has_no_calibration_error() -> None:
+    bins = calibration(np.eye(3), np.arange(3))
+    assert bins[-1] == (3, 1.0, 1.0)
+    assert calibration_error(bins) == 0.0
+    # A float32 softmax may come out as 1 and a bit.
+    assert calibration(np.array([[1.0000001, 0.0]]), np.array([0]))[-1][0] == 1
+
+
+def test_the_calibration_curve_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(1)
+    probs = rng.dirichlet(np.ones(4) / 2, 500)
+    labels = rng.integers(0, 4, 500)
+    right = probs.argmax(1) == labels
+    shares, means = calibration_curve(right, probs.max(1), n_bins=NUM_BINS)
+    held = [each for each in calibration(probs, labels) if each[0]]
+    assert [mean for _, mean, _ in held] == pytest.approx(means)
+    assert [share for _, _, share in held] == pytest.approx(shares)
+    assert sum(count for count, _, _ in held) == 500
+
+
+@pytest.mark.parametrize(("correct", "total"), [(353, 360), (0, 5), (5, 5), (1, 2)])
+def test_the_interval_is_that_of_scipy(correct: int, total: int) -> None:
+    expected = binomtest(correct, total).proportion_ci(0.95, method="wilson")
+    found = wilson_interval(correct, total)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-4)

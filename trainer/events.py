@@ -8,7 +8,7 @@ line. Rates are absolute, fractions 0–1, `step` counts optimizer updates over 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import get_args
 
 
@@ -27,6 +27,23 @@ class Started:
     class_names: tuple[str, ...] = ()
     num_parameters: int = 0
     image_size: int = 0
+    num_test: int = 0
+    train_counts: tuple[int, ...] = ()
+    """Training pictures of each class."""
+    num_skipped: int = 0
+    """Files and rows that were left out: no pictures, damaged, too large."""
+    dataset_kind: str = ""
+    """`builtin`, `folder`, `zip` or `hub`."""
+    dataset_revision: str = ""
+    """Commit of a Hub dataset."""
+    split_rule: str = ""
+    """How train and valid were told apart, in words."""
+    dataset_licence: str = ""
+    """As the dataset states it; empty where it states none."""
+    hardware: str = ""
+    """The processor or GPU by its name, and how much of it was used."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python and the libraries that compute."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +51,8 @@ class Note:
     """Something the person should know: a choice that was made and why."""
 
     text: str
+    about: str = ""
+    """`data`: what the check of the pictures warns of; `augmentation`: which, and why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,6 +215,14 @@ class Evaluated:
     seconds: float = 0.0
     worst: tuple[tuple[str, str, str, float], ...] = ()
     """The most confident mistakes: name, true class, predicted class, its probability."""
+    f1: tuple[float | None, ...] = ()
+    """One a class, 2·TP / (2·TP + FP + FN); null where that is 0 / 0."""
+    macro_f1: float | None = None
+    """Mean of `f1` over the classes that have one."""
+    calibration_error: float | None = None
+    """Expected calibration error over 15 equal bins of confidence, 0–1 (Guo et al. 2017)."""
+    calibration: tuple[tuple[int, float, float], ...] = ()
+    """The bins: pictures, mean confidence and accuracy, 0–1; zeros where a bin is empty."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

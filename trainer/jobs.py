@@ -165,6 +165,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.features import body_digest
     from trainer.fit import fit
     from trainer.learner import prepare
+    from trainer.publish.card import write_card
 
     began = time.perf_counter()
     checkpoint = load_checkpoint(folder) if job.resume else None
@@ -191,7 +192,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         whole = _evaluation(loaded, data, replace(job, split="valid"))
         result = yield from stoppable(whole, should_stop)
     _write_worst(result, data, folder)
-    yield Done(
+    done = Done(
         valid_accuracy=result.accuracy,
         valid_loss=result.loss,
         num_valid=result.num_images,
@@ -202,6 +203,9 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         num_correct=round(result.accuracy * result.num_images),
         best_epoch=run.at.best_epoch,
     )
+    # Its plots are drawn where it is published: importing matplotlib takes a second.
+    write_card(folder / "model", folder, plots=False, ending=(done,))
+    yield done
 
 
 def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
@@ -284,12 +288,10 @@ def view_for(config: Config) -> "ViewOf":
 
 def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "LoadedModel"]:
     from trainer.export import export_model, load_model
-    from trainer.publish.card import write_card
 
     yield Progress(text="Saving the model", done=0, total=1)
     names, model_name = learner.data.class_names, learner.config.model_name
     target = export_model(learner.model, model_name, names, learner.preprocess, folder / "model")
-    write_card(target, learner.config, learner.data)
     return load_model(target)
 
 

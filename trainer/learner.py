@@ -27,6 +27,7 @@ from trainer.features import (
     num_views,
     picture_views,
 )
+from trainer.hardware import hardware_name, versions
 from trainer.image_size import choose_preprocess
 from trainer.model import TimmModel, build_model, head_of
 from trainer.probe import known_probe, probe
@@ -75,25 +76,14 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
     model = build_model(config, len(data.class_names))
     preprocess, why_size = choose_preprocess(config, data)
     runtime = choose_runtime(config)
-    yield Started(
-        kind=kind,
-        model_name=config.model_name,
-        dataset=data.provenance.dataset_id,
-        device=runtime.device.type,
-        precision=runtime.precision,
-        reason=runtime.reason,
-        num_train=len(data.train),
-        num_valid=len(data.valid),
-        class_names=data.class_names,
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        image_size=preprocess.image_size,
-    )
+    yield _started(kind, data, model, preprocess, runtime, config)
     if why_size:
         yield Note(text=why_size)
     train_images = yield from decoded(data.train, preprocess)
     valid_images = yield from decoded(data.valid, preprocess)
     augmentation = choose_augmentation(config.augment, data.class_names, train_images[:_SAMPLE])
-    yield Note(text=f"Augmentation {augmentation.level}; {augmentation.reason}.")
+    text = f"Augmentation {augmentation.level}; {augmentation.reason}."
+    yield Note(text=text, about="augmentation")
     return Learner(
         config=config,
         data=data,
@@ -105,6 +95,40 @@ def prepare(data: Data, config: Config, *, kind: str) -> Generator[Event, None, 
         valid_images=valid_images,
         train_labels=torch.tensor(data.train.labels, device=runtime.device),
         valid_labels=np.array(data.valid.labels),
+    )
+
+
+def _started(
+    kind: str,
+    data: Data,
+    model: TimmModel,
+    preprocess: Preprocess,
+    runtime: Runtime,
+    config: Config,
+) -> Started:
+    """What runs where, on which pictures."""
+    where, num_classes = data.provenance, len(data.class_names)
+    return Started(
+        kind=kind,
+        model_name=config.model_name,
+        dataset=where.dataset_id,
+        device=runtime.device.type,
+        precision=runtime.precision,
+        reason=runtime.reason,
+        num_train=len(data.train),
+        num_valid=len(data.valid),
+        class_names=data.class_names,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        image_size=preprocess.image_size,
+        num_test=len(data.test) if data.test else 0,
+        train_counts=tuple(np.bincount(data.train.labels, minlength=num_classes).tolist()),
+        num_skipped=len(data.skipped),
+        dataset_kind=where.kind,
+        dataset_revision=where.revision or "",
+        split_rule=where.split_rule,
+        dataset_licence=where.licence or "",
+        hardware=hardware_name(runtime.device),
+        versions=versions(),
     )
 
 

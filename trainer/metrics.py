@@ -1,8 +1,13 @@
-"""Figures of a split from its probabilities: Σcorrect/Σseen, loss, per-class figures."""
+"""Figures of a split from its probabilities: Σcorrect/Σseen, loss, per class, calibration."""
+
+import math
 
 import numpy as np
 
 from trainer.events import Evaluated
+
+NUM_BINS = 15
+"""Of confidence, as in Guo et al. 2017."""
 
 
 def accuracy_and_loss(probs: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -42,6 +47,8 @@ def evaluated(
     pairs = np.bincount(labels * count + probs.argmax(1), minlength=count * count)
     confusion = pairs.reshape(count, count)
     accuracy, loss = accuracy_and_loss(probs, labels)
+    f1 = _shares(2 * confusion.diagonal(), confusion.sum(0) + confusion.sum(1))
+    bins = calibration(probs, labels)
     return Evaluated(
         accuracy=accuracy,
         loss=loss,
@@ -53,7 +60,49 @@ def evaluated(
         recall=_shares(confusion.diagonal(), confusion.sum(1)),
         seconds=seconds,
         worst=_worst(probs, labels, names, class_names),
+        f1=f1,
+        macro_f1=float(np.mean([value for value in f1 if value is not None])),
+        calibration_error=calibration_error(bins),
+        calibration=bins,
     )
+
+
+def calibration(probs: np.ndarray, labels: np.ndarray) -> tuple[tuple[int, float, float], ...]:
+    """How often the answers are right that are given with about the same confidence.
+
+    Args:
+        probs: `[N, num_classes]`; the confidence is the largest of a row.
+        labels: `[N]`.
+
+    Returns:
+        Of each of `NUM_BINS` equal bins of confidence, open below: its number of pictures, their
+        mean confidence and their accuracy; zeros where there is none.
+    """
+    confidence = probs.max(1).astype(np.float64)
+    right = probs.argmax(1) == labels
+    # A float32 softmax may exceed 1 by its last bit.
+    number = np.clip(np.ceil(confidence * NUM_BINS).astype(int) - 1, 0, NUM_BINS - 1)
+    counts = np.bincount(number, minlength=NUM_BINS)
+    held = np.maximum(counts, 1)
+    means = np.bincount(number, confidence, NUM_BINS) / held
+    shares = np.bincount(number, right, NUM_BINS) / held
+    return tuple(zip(counts.tolist(), means.tolist(), shares.tolist(), strict=True))
+
+
+def calibration_error(bins: tuple[tuple[int, float, float], ...]) -> float:
+    """The expected calibration error: by how much confidence and accuracy differ, weighted by the
+    pictures of each bin, 0–1 (Guo et al. 2017, arXiv:1706.04599)."""
+    total = sum(count for count, _, _ in bins)
+    return sum(count * abs(share - mean) for count, mean, share in bins) / total
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, 0–1 (Wilson 1927)."""
+    z, share = 1.96, correct / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    root = math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
+    spread = z * root / (1 + z * z / total)
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
 def _shares(right: np.ndarray, counts: np.ndarray) -> tuple[float | None, ...]:

@@ -1,53 +1,115 @@
-"""The model card beside exported weights: what it is, what it was trained on, how to load it.
+"""The model card: the README.md of a published model, written from the records of its run.
 
-Every value is written as text of its own; nothing a person typed becomes markup or code.
+The same records give the same bytes. A card that somebody has changed is left as it is.
 """
 
-import json
+import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from trainer.config import Config, command_line
-from trainer.data import Data
+from trainer.events import Event
+from trainer.publish.facts import RunFacts, run_facts
+from trainer.publish.front_matter import front_matter
+from trainer.publish.plots import draw_plots, plots_of
+from trainer.publish.sections import body
+
+CARD = "README.md"
+MAX_CARD_BYTES = 200_000
+_MARKER = re.compile(
+    r"<!-- Written by LR Lab; a card that was changed by hand is not written again\. "
+    r"([0-9a-f]{64}) -->\n"
+)
 
 
-def card_text(config: Config, data: Data) -> str:
-    """The README.md of an exported model."""
-    where = data.provenance
-    names = ", ".join(_escape(name) for name in data.class_names[:50])
-    command = command_line(config, where.dataset_id).replace("`", "'")
-    return f"""---
-library_name: timm
-pipeline_tag: image-classification
-tags:
-- image-classification
-- timm
-base_model: {json.dumps("timm/" + config.model_name)}
----
+def card_text(facts: RunFacts, repo_id: str | None = None, *, plots: bool = True) -> str:
+    """The card of a model.
 
-# {_escape(config.model_name)} fine-tuned on {_escape(where.dataset_id)}
-
-A picture classifier with {len(data.class_names)} classes: {names}.
-
-- Trained on {len(data.train)} pictures, checked on {len(data.valid)}; {_escape(where.split_rule)}.
-- Dataset: {_escape(where.dataset_id)}{f", revision {where.revision}" if where.revision else ""}.
-- Made again by: `{command}`
-
-```python
-import timm
-
-model = timm.create_model("local-dir:PATH", pretrained=True).eval()
-config = timm.data.resolve_model_data_config(model)
-transform = timm.data.create_transform(**config, is_training=False)
-```
-"""
+    Args:
+        facts: what is known.
+        repo_id: `owner/name` on the Hub, for the lines that load it; None: the folder itself.
+        plots: refer to the pictures that `draw_plots` makes.
+    """
+    drawn = plots_of(facts) if plots else ()
+    text = f"---\n{front_matter(facts, repo_id)}\n---\n\n{body(facts, repo_id, drawn)}\n\n"
+    return text + _marker(text)
 
 
-def write_card(folder: Path, config: Config, data: Data) -> None:
-    """Write the card as README.md into a model folder."""
-    (folder / "README.md").write_text(card_text(config, data), encoding="utf-8")
+def write_card(
+    model_folder: Path,
+    run_folder: Path | None,
+    *,
+    repo_id: str | None = None,
+    plots: bool = True,
+    ending: Iterable[Event] = (),
+) -> bool:
+    """Write the card, and its plots, into a model folder.
+
+    Args:
+        model_folder: what `export_model` wrote.
+        run_folder: whose journal tells of the training; None where there is none.
+        repo_id: `owner/name` on the Hub, for the lines that load it.
+        plots: draw them too; importing matplotlib takes longer than the rest.
+        ending: events that the journal does not hold yet.
+
+    Returns:
+        False where somebody has changed the card by hand: nothing is written then.
+
+    Raises:
+        ModelError: the model folder's `config.json` cannot be read.
+    """
+    path = model_folder / CARD
+    if path.exists() and not is_own_card(path.read_text(encoding="utf-8", errors="replace")):
+        return False
+    facts = run_facts(model_folder, run_folder, ending=ending)
+    if plots:
+        draw_plots(facts, model_folder)
+    path.write_text(card_text(facts, repo_id, plots=plots), encoding="utf-8", newline="\n")
+    return True
 
 
-def _escape(text: str) -> str:
-    """Markdown's own characters with a backslash, on one line."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&-])", r"\\\1", " ".join(text.split()))
+def is_own_card(text: str) -> bool:
+    """Whether the card is as `card_text` wrote it."""
+    text = text.replace("\r\n", "\n")
+    found = list(_MARKER.finditer(text))
+    return len(found) == 1 and _marker(_MARKER.sub("", text)) == found[0][0]
+
+
+def card_problems(text: str) -> list[str]:
+    """What the Hub would not take, in words: front matter that is no YAML mapping, figures that
+    are no model-index, a card that is too long. A card without front matter is fine."""
+    # As in `front_matter`.
+    import yaml
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+    from huggingface_hub.repocard_data import ModelCardData
+
+    problems = []
+    size = len(text.encode("utf-8", "replace"))
+    if size > MAX_CARD_BYTES:
+        problems.append(f"The card has {size:,} bytes; the limit is {MAX_CARD_BYTES:,}.")
+    block = REGEX_YAML_BLOCK.search(text)
+    if block is None:
+        if re.match(r"\s*---\s*\n", text):
+            problems.append("The card's front matter does not end: a line of --- is missing.")
+        return problems
+    try:
+        values = yaml.safe_load(block[2])
+    except (yaml.YAMLError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        return [*problems, f"The card's front matter is not YAML: {said}"]
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        return [*problems, "The card's front matter is not a mapping of names to values."]
+    try:
+        ModelCardData(**values)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        said = " ".join(str(error).split())[:200]
+        problems.append(f"The figures in the card's front matter (model-index) are none: {said}")
+    return problems
+
+
+def _marker(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return (
+        "<!-- Written by LR Lab; a card that was changed by hand is not written again. "
+        f"{digest} -->\n"
+    )
