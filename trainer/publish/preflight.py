@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.errors import HubError, UserError
 from trainer.events import Preflight
 from trainer.publish.account import Account, account_of
+from trainer.publish.card import card_problems
 from trainer.publish.patience import persist
 from trainer.publish.refusals import refusals
 from trainer.publish.target import Target, check_id, look, refuse
@@ -113,16 +114,14 @@ def _place(api: "HfApi", target: Target, token: str) -> str:
 
 
 def check_card(text: str, kind: str) -> None:
-    """Let the Hub judge a card's first lines.
+    """Judge a card's first lines here, and then let the Hub judge them.
 
     Raises:
-        ValueError: it does not take them.
+        ValueError: they are not as they must be.
     """
-    import yaml
     from huggingface_hub import RepoCard
 
-    try:
-        card = RepoCard(text, ignore_metadata_errors=True)
-    except yaml.YAMLError as error:
-        raise ValueError(f"the first lines of README.md are not YAML: {error}") from error
-    card.validate(repo_type=kind)
+    problems = card_problems(text)
+    if problems:
+        raise ValueError(f"README.md: {'; '.join(problems)}")
+    RepoCard(text, ignore_metadata_errors=True).validate(repo_type=kind)

@@ -12,13 +12,13 @@ from trainer.errors import ModelError
 from trainer.events import Event, Note, Progress
 from trainer.export import CONFIG, LoadedModel, load_model
 from trainer.onnx_export import ONNX, check_onnx, export_onnx
+from trainer.publish.card import CARD, write_card
 from trainer.publish.preflight import Wish
 from trainer.publish.publication import Publication
 from trainer.publish.verify import difference, load_back, pictures_for
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 """Endings of files that can run code when they are loaded; a folder with one is not published."""
-CARD = "README.md"
 
 
 def push(folder: Path, wish: Wish, token: str) -> Generator[Event, None, None]:
@@ -113,5 +113,5 @@ def _card_files(folder: Path, run_folder: Path | None, made: Path, repo_id: str)
     for name in (CONFIG, CARD):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, made / name)
-    # write_card(made, run_folder, repo_id=repo_id)
+    write_card(made, run_folder, repo_id=repo_id)
     return {name: path for name, path in _files(made).items() if name != CONFIG}
