@@ -3,14 +3,13 @@
 Run it in a thread of the test (`with HubEmulator() as hub:`), and the client in a subprocess with
 `hub.client_env(...)`, because huggingface_hub reads `HF_ENDPOINT` at import. It is strict: an
 unknown endpoint answers 404 and is listed in `hub.unknown`. Every request is kept in
-`hub.requests`, with its Authorization header.
+`hub.requests`, with its headers and its body.
 
-Not covered: xet, spaces, discussions.
+Not covered: xet, discussions, running Spaces.
 Written from the endpoint list of huggingface_hub 2.4, huggingface.co's documentation and nothing
 else; the answers hold only the fields that clients were seen to use.
 """
 
-import asyncio
 import os
 import socket
 import threading
@@ -18,12 +17,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 
+from hub_faults import Exchange, Faults, play
 from hub_repos import Repo
 from hub_routes import (
     Finder,
@@ -33,7 +34,9 @@ from hub_routes import (
     failure,
     file_routes,
 )
-from hub_write_routes import Writer, commit_routes, create_routes, upload_routes
+from hub_tokens import Token
+from hub_upload_routes import upload_routes
+from hub_write_routes import Writer, commit_routes, create_routes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,44 +50,27 @@ class Seen:
     authorization: str | None
     byte_range: str | None
     status: int
-
-
-@dataclass(kw_only=True)
-class Faults:
-    """What goes wrong on purpose; the fields may be changed while the emulator runs."""
-
-    status: int | None = None
-    """Answer this status (500, 429, …) instead of the real answer."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """Sent with `status`, for example `Retry-After`."""
-    delay_seconds: float = 0.0
-    """Wait before every answer."""
-    only: str = ""
-    """Only for paths that contain this."""
-    times: int | None = None
-    """Only for so many requests; None: until switched off."""
-
-    def applies(self, path: str) -> bool:
-        """Whether this request gets the fault; counts it."""
-        if (not self.status and not self.delay_seconds) or self.only not in path:
-            return False
-        if self.times is None:
-            return True
-        self.times -= 1
-        return self.times >= 0
+    """0: the connection broke before an answer."""
+    at: float
+    """When it came, by `time.monotonic()`, in seconds."""
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
 
 
 class HubEmulator:
     """The repositories, the record of requests, and the server in a thread."""
 
-    def __init__(self, page_size: int = 1000) -> None:
+    def __init__(self, page_size: int = 1000, part_bytes: int = 2**40) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
-        self.users: dict[str, str] = {}
-        """Token to user name."""
+        self.users: dict[str, str | Token] = {}
+        """Token to the user's name, with every right of that user, or to what it may do."""
+        self.organizations: dict[str, dict[str, str]] = {}
+        """User to organization to `read`, `contributor`, `write` or `admin`."""
         self.requests: list[Seen] = []
         self.unknown: list[str] = []
         self.faults = Faults()
         self.page_size = page_size
+        self.part_bytes = part_bytes
         self.port = 0
 
     @property
@@ -98,7 +84,7 @@ class HubEmulator:
         return f"http://localhost:{self.port}"
 
     def repo(self, kind: str, repo_id: str, **fields) -> Repo:
-        """Create an empty repository of `models` or `datasets`."""
+        """Create an empty repository of `models`, `datasets` or `spaces`."""
         made = Repo(kind=kind, repo_id=repo_id, **fields)
         self.repos[kind, repo_id] = made
         return made
@@ -132,7 +118,7 @@ class HubEmulator:
         listener.bind(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build_app(self), log_level="error", lifespan="off", ws="none", access_log=False
+            Gate(self), log_level="error", lifespan="off", ws="none", access_log=False
         )
         self._listener = listener
         self._server = uvicorn.Server(config)
@@ -159,14 +145,51 @@ def unused_endpoint() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
+class Gate:
+    """The outermost layer: mends the path, plays the faults, keeps the record."""
+
+    def __init__(self, hub: HubEmulator) -> None:
+        self.hub = hub
+        self.app = build_app(hub)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        # "%2F" inside a revision must not become a path separator: routes see it quoted.
+        raw = scope["raw_path"].split(b"?")[0].decode()
+        scope["path"] = unquote(raw.replace("%2F", "%252F"))
+        came = time.monotonic()
+
+        def keep(exchange: Exchange) -> None:
+            self.hub.requests.append(seen(scope, exchange, came))
+
+        fault = self.hub.faults.take(scope["method"], scope["path"])
+        await play(fault, self.app, scope, Exchange(receive, send, keep))
+
+
+def seen(scope: dict[str, Any], exchange: Exchange, came: float) -> Seen:
+    """The record of a request."""
+    headers = Headers(scope=scope)
+    return Seen(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode(),
+        host=headers.get("host", ""),
+        authorization=headers.get("authorization"),
+        byte_range=headers.get("range"),
+        status=exchange.status,
+        at=came,
+        headers=dict(headers),
+        body=exchange.body,
+    )
+
+
 def build_app(hub: HubEmulator) -> FastAPI:
-    """The app: routes, the strict 404, the record and the faults."""
+    """The app: the routes, and the strict 404."""
     app = FastAPI(openapi_url=None)
-    finder = Finder(hub.repos, hub.users)
+    finder = Finder(hub.repos, hub.users, hub.organizations)
     writer = Writer(finder)
     for router in (
         create_routes(writer),
-        upload_routes(writer, hub.storage),
+        upload_routes(writer, hub.storage, hub.part_bytes),
         commit_routes(writer),
         account_routes(finder),
         description_routes(finder, hub.page_size),
@@ -178,31 +201,9 @@ def build_app(hub: HubEmulator) -> FastAPI:
     def refused(_request: Request, error: RefusedError) -> Response:
         return error.answer
 
-    @app.middleware("http")
-    async def record(request: Request, call_next) -> Response:
-        # "%2F" inside a revision must not become a path separator: routes see it quoted.
-        raw = request.scope["raw_path"].split(b"?")[0].decode()
-        request.scope["path"] = unquote(raw.replace("%2F", "%252F"))
-        path = request.scope["path"]
-        faulty, faults = hub.faults.applies(path), hub.faults
-        if faulty:
-            await asyncio.sleep(faults.delay_seconds)
-        if faulty and faults.status:
-            answer = JSONResponse({"error": "fault"}, faults.status, headers=faults.headers)
-        else:
-            answer = await call_next(request)
-        hub.requests.append(
-            Seen(
-                method=request.method,
-                path=path,
-                query=request.url.query,
-                host=request.headers.get("host", ""),
-                authorization=request.headers.get("authorization"),
-                byte_range=request.headers.get("range"),
-                status=answer.status_code,
-            )
-        )
-        return answer
+    @app.exception_handler(ValueError)
+    def malformed(_request: Request, error: ValueError) -> Response:
+        return failure(400, None, f"malformed: {type(error).__name__}")
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"])
     def unknown(request: Request) -> Response:

@@ -1,25 +1,47 @@
 """`Repo`: one repository of the Hub emulator, and how the Hub describes it in JSON.
 
-Not covered: file history, discussions, and the fields of the answers that no client uses.
+Not covered: discussions, and the fields of the answers that no client uses.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
-LFS_SUFFIXES = (".parquet", ".safetensors", ".bin", ".zip", ".tar", ".png", ".jpg")
+_VALUES = json.loads((Path(__file__).parent / "data" / "hub_values.json").read_text())
+LFS_SUFFIXES = tuple(_VALUES["lfs_suffixes"])
 """Files that the emulator keeps in LFS, as the real Hub's .gitattributes has it."""
+MAX_REGULAR_BYTES = 10 * 2**20
+"""Larger files go to LFS, whatever their name."""
+_DATE = "2026-01-01T00:00:00.000Z"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a commit's author wrote about it, and what it stands on."""
+
+    parent: str | None = None
+    title: str = "a commit"
+    message: str = ""
+    author: str = "system"
 
 
 @dataclass(kw_only=True)
 class Repo:
-    """One model or dataset repository: its commits (oldest first) and what `refs` point to."""
+    """One repository: its commits (oldest first) and what `refs` point to."""
 
     kind: str
-    """`models` or `datasets`."""
+    """`models`, `datasets` or `spaces`."""
     repo_id: str
+    sdk: str | None = None
+    """Of a Space."""
+    creator: str = ""
+    """The user who made it; empty: its owner."""
+    app: str = ""
+    """The OAuth app that it was made through; empty: none."""
     private: bool = False
     gated: bool = False
     downloads: int = 0
@@ -28,6 +50,15 @@ class Repo:
     pipeline_tag: str | None = None
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    log: dict[str, Said] = field(default_factory=dict)
+    """Commit to what was said of it."""
+    lfs: dict[str, bytes] = field(default_factory=dict)
+    """SHA-256 to content that was uploaded, whether a commit names it or not."""
+
+    @property
+    def owner(self) -> str:
+        """The user or organization that it belongs to."""
+        return self.repo_id.split("/")[0]
 
     def commit(self, files: Mapping[str, bytes | str | None], ref: str = "main") -> str:
         """Add or replace files (None deletes) on `ref`; returns the new commit's sha."""
@@ -39,9 +70,18 @@ class Repo:
                 tree[path] = content.encode() if isinstance(content, str) else content
         seed = f"{self.kind}/{self.repo_id}/{ref}/{len(self.commits)}"
         sha = hashlib.sha1(seed.encode()).hexdigest()
+        self.log[sha] = Said(parent=self.refs.get(ref))
         self.commits[sha] = tree
         self.refs[ref] = sha
         return sha
+
+    def history(self, sha: str) -> list[str]:
+        """The commit and those before it, newest first."""
+        found, above = [sha], self.log[sha].parent
+        while above:
+            found.append(above)
+            above = self.log[above].parent
+        return found
 
     def resolve(self, revision: str) -> str | None:
         """The sha of a branch, tag or sha; None where there is none."""
@@ -53,11 +93,17 @@ class Repo:
         return (yaml.safe_load(parts[1]) or {}) if len(parts) >= 3 and not parts[0] else {}
 
 
+def is_lfs(path: str, content: bytes) -> bool:
+    """Whether the Hub keeps this file in LFS: by its name, its size, or as not being text."""
+    large = path.endswith(LFS_SUFFIXES) or len(content) > MAX_REGULAR_BYTES
+    return bool(content) and (large or b"\0" in content[:8000])
+
+
 def matches(repo: Repo, query: Mapping[str, list[str]]) -> bool:
     """Whether a search finds this repository: name, author, every filter, pipeline tag."""
     tags = {*repo.tags, repo.pipeline_tag}
     wanted = [tag for name in ("filter", "pipeline_tag") for tag in query.get(name, [])]
-    author = query.get("author", [repo.repo_id.split("/")[0]])[0]
+    author = query.get("author", [repo.owner])[0]
     return (
         not repo.private
         and all(word.lower() in repo.repo_id.lower() for word in query.get("search", []))
@@ -71,9 +117,9 @@ def info(repo: Repo, sha: str, *, files: bool = True, blobs: bool = False) -> di
     described = {
         "_id": hashlib.sha1(repo.repo_id.encode()).hexdigest()[:24],
         "id": repo.repo_id,
-        "author": repo.repo_id.split("/")[0],
+        "author": repo.owner,
         "sha": sha,
-        "lastModified": "2026-01-01T00:00:00.000Z",
+        "lastModified": _DATE,
         "private": repo.private,
         "gated": "auto" if repo.gated else False,
         "disabled": False,
@@ -84,12 +130,30 @@ def info(repo: Repo, sha: str, *, files: bool = True, blobs: bool = False) -> di
     }
     if repo.kind == "models":
         described |= {"modelId": repo.repo_id, "pipeline_tag": repo.pipeline_tag}
+    if repo.kind == "spaces":
+        stage = "RUNNING" if repo.sdk == "static" else "BUILDING"
+        subdomain = repo.repo_id.replace("/", "-").lower()
+        described |= {"sdk": repo.sdk, "subdomain": subdomain, "runtime": {"stage": stage}}
     if files:
         described["siblings"] = [
             {"rfilename": path} | ({"size": len(content)} if blobs else {})
             for path, content in sorted(repo.commits[sha].items())
         ]
     return described
+
+
+def history(repo: Repo, sha: str) -> list[dict]:
+    """The commits up to this one, newest first."""
+    return [
+        {
+            "id": one,
+            "title": repo.log[one].title,
+            "message": repo.log[one].message,
+            "authors": [{"user": repo.log[one].author, "avatar": ""}],
+            "date": _DATE,
+        }
+        for one in repo.history(sha)
+    ]
 
 
 def listing(repo: Repo, sha: str, folder: str, recursive: bool) -> list[dict]:
@@ -112,7 +176,7 @@ def listing(repo: Repo, sha: str, folder: str, recursive: bool) -> list[dict]:
 def file_entry(path: str, content: bytes) -> dict:
     """One file of the tree, with its LFS pointer where it has one."""
     entry = {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
-    if path.endswith(LFS_SUFFIXES):
+    if is_lfs(path, content):
         oid = hashlib.sha256(content).hexdigest()
         entry["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 130}
     return entry

@@ -1,15 +1,17 @@
 """The read routes of the Hub emulator: who am I, search, description, tree, files.
 
-Not covered: writing; a module beside this one may add a router with the same `Finder`.
+Not covered: writing; modules beside this one add routers with the same `Finder`.
 """
 
 import hashlib
+from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from hub_repos import LFS_SUFFIXES, Repo, blob_id, info, listing, matches
+from hub_repos import Repo, blob_id, history, info, is_lfs, listing, matches
+from hub_tokens import Roles, Token, may_read, whoami
 
 
 class RefusedError(Exception):
@@ -27,15 +29,37 @@ def failure(status: int, code: str | None, message: str) -> Response:
 
 
 class Finder:
-    """Looks up users and repositories, and refuses as the Hub does."""
+    """Looks up logins and repositories, and refuses as the Hub does."""
 
-    def __init__(self, repos: dict[tuple[str, str], Repo], users: dict[str, str]) -> None:
+    def __init__(
+        self,
+        repos: dict[tuple[str, str], Repo],
+        users: Mapping[str, str | Token],
+        organizations: Roles,
+    ) -> None:
         self.repos = repos
         self.users = users
+        self.organizations = organizations
 
-    def user(self, request: Request) -> str | None:
-        """The name behind the request's token; None for anonymous and unknown tokens."""
-        return self.users.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+    def token(self, request: Request) -> Token | None:
+        """The login of a request; None for an anonymous one.
+
+        Raises:
+            RefusedError: 401, the Hub does not know it, or does no longer.
+        """
+        given = request.headers.get("authorization")
+        if given is None:
+            return None
+        found = self.users.get(given.removeprefix("Bearer "))
+        if found is None or not given.startswith("Bearer "):
+            refusal = failure(401, None, "Invalid username or password.")
+            refusal.headers["X-Error-Message"] = "Invalid credentials in Authorization header"
+            raise RefusedError(refusal)
+        token = Token(user=found) if isinstance(found, str) else found
+        if token.expired:
+            what = "OAuth token" if token.role == "oauth" else 'User Access Token "test"'
+            raise RefusedError(failure(401, None, f"{what} is expired"))
+        return token
 
     def find(self, request: Request, kind: str, repo_id: str, revision: str) -> tuple[Repo, str]:
         """The repository and the sha of the revision.
@@ -43,10 +67,10 @@ class Finder:
         Raises:
             RefusedError: 401 or 404 RepoNotFound (private ones too), 404 RevisionNotFound.
         """
-        repo, user = self.repos.get((kind, repo_id)), self.user(request)
-        if repo is None or (repo.private and user != repo_id.split("/")[0]):
+        repo, token = self.repos.get((kind, repo_id)), self.token(request)
+        if repo is None or not may_read(token, repo, self.organizations):
             message = "Repository not found"
-            raise RefusedError(failure(404 if user else 401, "RepoNotFound", message))
+            raise RefusedError(failure(404 if token else 401, "RepoNotFound", message))
         sha = repo.resolve(unquote(revision))
         if sha is None:
             raise RefusedError(failure(404, "RevisionNotFound", f"Invalid rev id: {revision}"))
@@ -58,13 +82,11 @@ def account_routes(finder: Finder) -> APIRouter:
     routes = APIRouter()
 
     @routes.api_route("/api/whoami-v2", methods=["GET", "HEAD"])
-    def whoami(request: Request) -> Response:
-        user = finder.user(request)
-        if user is None:
+    def who_am_i(request: Request) -> Response:
+        token = finder.token(request)
+        if token is None:
             return failure(401, None, "Invalid username or password.")
-        access = {"accessToken": {"displayName": "test", "role": "write"}}
-        answer = {"type": "user", "name": user, "fullname": user, "orgs": [], "auth": access}
-        return JSONResponse(answer | {"avatarUrl": ""})
+        return JSONResponse(whoami(token, finder.organizations))
 
     @routes.get("/api/agent-harnesses")
     def agent_harnesses() -> Response:
@@ -74,11 +96,12 @@ def account_routes(finder: Finder) -> APIRouter:
 
 
 def description_routes(finder: Finder, page_size: int) -> APIRouter:
-    """Search, description and tree of models and datasets."""
+    """Search, description, tree and commits of every kind of repository."""
     routes = APIRouter()
 
     @routes.get("/api/models")
     @routes.get("/api/datasets")
+    @routes.get("/api/spaces")
     def search(request: Request) -> Response:
         kind = request.url.path.removeprefix("/api/")
         query = parse_qs(request.url.query)
@@ -116,6 +139,11 @@ def description_routes(finder: Finder, page_size: int) -> APIRouter:
             headers["Link"] = f'<{here}?{query}>; rel="next"'
         return JSONResponse(entries[start:end], headers=headers)
 
+    @routes.get("/api/{kind}/{owner}/{name}/commits/{revision}")
+    def commits(request: Request, kind: str, owner: str, name: str, revision: str) -> Response:
+        repo, sha = finder.find(request, kind, f"{owner}/{name}", revision)
+        return JSONResponse(history(repo, sha))
+
     return routes
 
 
@@ -124,8 +152,10 @@ def file_routes(finder: Finder, storage: str) -> APIRouter:
     routes = APIRouter()
 
     @routes.api_route("/datasets/{owner}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
-    def dataset_file(request: Request, owner: str, name: str, rev: str, path: str) -> Response:
-        return resolve(request, "datasets", f"{owner}/{name}", rev, path)
+    @routes.api_route("/spaces/{owner}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
+    def other_file(request: Request, owner: str, name: str, rev: str, path: str) -> Response:
+        kind = request.url.path.split("/")[1]
+        return resolve(request, kind, f"{owner}/{name}", rev, path)
 
     @routes.api_route("/{owner}/{name}/resolve/{rev}/{path:path}", methods=["GET", "HEAD"])
     def model_file(request: Request, owner: str, name: str, rev: str, path: str) -> Response:
@@ -134,21 +164,23 @@ def file_routes(finder: Finder, storage: str) -> APIRouter:
     def resolve(request: Request, kind: str, repo_id: str, rev: str, path: str) -> Response:
         repo, sha = finder.find(request, kind, repo_id, rev)
         if repo.gated:
-            status = 403 if finder.user(request) else 401
+            status = 403 if finder.token(request) else 401
             return failure(status, "GatedRepo", f"Access to {kind} {repo_id} is restricted.")
         content = repo.commits[sha].get(unquote(path))
         if content is None:
             return failure(404, "EntryNotFound", f"{path} does not exist")
         headers = {"X-Repo-Commit": sha}
-        if not path.endswith(LFS_SUFFIXES):
+        if not is_lfs(path, content):
             headers["ETag"] = f'"{blob_id(content)}"'
             return send(content, request.headers.get("range"), headers)
         oid = hashlib.sha256(content).hexdigest()
         headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{oid}"'}
-        return RedirectResponse(f"{storage}/lfs/{kind}/{repo_id}/{oid}", 302, headers=headers)
+        stored_at = f"{storage}/lfs/{kind}/{repo_id}/{oid}?X-Amz-Signature={signature(oid)}"
+        return RedirectResponse(stored_at, 302, headers=headers)
 
     @routes.api_route("/lfs/{kind}/{owner}/{name}/{oid}", methods=["GET", "HEAD"])
     def stored(request: Request, kind: str, owner: str, name: str, oid: str) -> Response:
+        check_signed(request, oid)
         for files in finder.repos[kind, f"{owner}/{name}"].commits.values():
             for content in files.values():
                 if hashlib.sha256(content).hexdigest() == oid:
@@ -156,6 +188,23 @@ def file_routes(finder: Finder, storage: str) -> APIRouter:
         return failure(404, "EntryNotFound", "no such object")
 
     return routes
+
+
+def signature(oid: str) -> str:
+    """What makes an address of the storage valid without a login."""
+    return hashlib.sha256(f"signed {oid}".encode()).hexdigest()
+
+
+def check_signed(request: Request, oid: str) -> None:
+    """The storage's own check: a signed address, and no login of the Hub beside it.
+
+    Raises:
+        RefusedError: 400 or 403.
+    """
+    if request.headers.get("authorization"):
+        raise RefusedError(failure(400, None, "Only one auth mechanism allowed"))
+    if request.query_params.get("X-Amz-Signature") != signature(oid):
+        raise RefusedError(failure(403, None, "SignatureDoesNotMatch"))
 
 
 def send(content: bytes, byte_range: str | None, headers: dict[str, str]) -> Response:

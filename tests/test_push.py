@@ -12,18 +12,16 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 
 import pytest
 from safetensors.numpy import load, save
 
-from hub_emulator import Faults, HubEmulator, unused_endpoint
+from hub_emulator import HubEmulator, unused_endpoint
+from hub_faults import Faults
 from hub_repos import Repo
-from hub_write_routes import card_error
 from pictures import png
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,23 +78,6 @@ def command(argv: list[str]) -> dict[str, Any]:
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
-def commit(repo_id: str, files: dict[str, str | None], **options: Any) -> dict[str, Any]:
-    """huggingface_hub's own commit, for the emulator's sake; None deletes a file."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
-
-    operations = [
-        CommitOperationDelete(path) if text is None else CommitOperationAdd(path, text.encode())
-        for path, text in files.items()
-    ]
-    try:
-        done = HfApi().create_commit(repo_id, operations, commit_message="a change", **options)
-    except errors.HfHubHTTPError as error:
-        return {"status": error.response.status_code}
-    except ValueError as error:
-        return {"message": str(error)}
-    return {"oid": done.oid}
-
-
 def serve() -> None:
     """Answer the lines of standard input."""
     answers = sys.stdout
@@ -104,8 +85,7 @@ def serve() -> None:
         call, args, env = json.loads(line)
         before = dict(os.environ)
         os.environ.update(env)
-        options = args.pop() if len(args) == 3 else {}
-        answer = {"command": command, "commit": commit}[call](*args, **options)
+        answer = {"command": command}[call](*args)
         os.environ.clear()
         os.environ.update(before)
         answers.write(json.dumps(answer) + "\n")
@@ -367,51 +347,6 @@ def test_weights_that_come_back_damaged_fail_with_the_address_of_what_was_pushed
     answer = client.push(model, "ada/damaged")
     assert (answer["code"], answer["error"]) == (2, "HubError")
     assert f"{hub.endpoint}/ada/damaged" in answer["message"]
-
-
-def test_the_emulator_commits_only_on_top_of_the_newest_commit(hub, client):
-    repo = hub.model("ada/notes", {"a.txt": "a", "folder/b.txt": "b"})
-    old = repo.refs["main"]
-    done = client.ask("commit", "ada/notes", {"a.txt": "2"}, {"parent_commit": old}, HF_TOKEN=TOKEN)
-    assert done == {"oid": repo.refs["main"]}
-    late = {"parent_commit": old}
-    assert client.ask("commit", "ada/notes", {"a.txt": "3"}, late, HF_TOKEN=TOKEN) == {
-        "status": 412
-    }
-    gone = client.ask("commit", "ada/notes", {"folder/": None}, {}, HF_TOKEN=TOKEN)
-    assert repo.commits[gone["oid"]] == {"a.txt": b"2"}
-
-
-def test_the_emulator_lets_nobody_write_without_a_token_or_elsewhere(hub, client):
-    hub.model("grace/notes", {"a.txt": "a"})
-    options = {"token": "hf_unknown"}
-    assert client.ask("commit", "grace/notes", {"a.txt": "2"}, options)["status"] == 401
-    assert client.ask("commit", "grace/notes", {"a.txt": "2"}, {}, HF_TOKEN=TOKEN) == {
-        "status": 403
-    }
-
-
-def test_the_emulator_takes_only_content_that_is_what_its_name_says(hub):
-    oid = hashlib.sha256(b"this").hexdigest()
-    request = urllib.request.Request(f"{hub.storage}/lfs-upload/{oid}", data=b"that", method="PUT")
-    with pytest.raises(HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=5)
-    refused.value.close()
-    assert refused.value.code == 400
-
-
-@pytest.mark.parametrize(
-    ("card", "fine"),
-    [
-        ("no front matter", True),
-        ("---\nlicense: mit\n---\ntext", True),
-        ("---\n- a list\n---\n", False),
-        ("---\nlicense: [\n---\n", False),
-        ("---\nlicense: mit\n", False),
-    ],
-)
-def test_the_emulator_wants_front_matter_that_is_a_yaml_mapping(card, fine):
-    assert (card_error(card) is None) == fine
 
 
 if __name__ == "__main__":
