@@ -40,7 +40,12 @@ class Client:
             stdout=subprocess.PIPE,
             text=True,
             cwd=folder,
-            env={**env, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "LRLAB_CACHE": str(folder / "c")},
+            env={
+                **env,
+                "LRLAB_MAX_PUBLISH_WAIT_SECONDS": "3",
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+                "LRLAB_CACHE": str(folder / "c"),
+            },
         )
 
     def ask(self, call: str, *args: object, **env: str) -> dict[str, Any]:
@@ -140,21 +145,32 @@ def test_a_pushed_model_is_private_whole_and_verified(hub, client, model):
     (model / ".hidden").write_text("not for the Hub")
     (model / ".cache").mkdir()
     (model / ".cache" / "model.pt").write_text("hidden, so neither published nor refused")
-    (model / "model.onnx").write_bytes(b"stands for an export")
+    (model / "model.onnx").write_bytes(b"no export: it is made anew")
     before = len(hub.requests)
     answer = client.push(model, "ada/squares")
+    repo = hub.repos["models", "ada/squares"]
     assert answer == {
         "code": 0,
         "event": "pushed",
         "url": f"{hub.endpoint}/ada/squares",
         "verified": True,
+        "kind": "model",
+        "commit": repo.refs["main"],
+        "changed": True,
+        "differs": "",
+        "num_compared": 0,
     }
-    repo = hub.repos["models", "ada/squares"]
     pushed = repo.commits[repo.refs["main"]]
     assert repo.private
     assert len(repo.commits) == 2  # the Hub's own first one, and ours
-    assert set(pushed) == {*FILES, "model.onnx", ".gitattributes"}
-    assert all(pushed[name] == (model / name).read_bytes() for name in {*FILES, "model.onnx"})
+    assert set(pushed) == {*FILES, "model.onnx", ".gitattributes", "lrlab.json"}
+    kept = {"config.json", "model.safetensors", "model.onnx"}
+    assert all(pushed[name] == (model / name).read_bytes() for name in kept)
+    assert b"hf-hub:ada/squares" in pushed["README.md"]
+    marker = json.loads(pushed["lrlab.json"])["sha256"]
+    assert marker == {
+        name: hashlib.sha256(pushed[name]).hexdigest() for name in {*FILES, "model.onnx"}
+    }
     requests = hub.requests[before:]
     assert {seen.authorization for seen in requests if seen.host.startswith("localhost")} == {None}
     sha = repo.refs["main"]
@@ -167,7 +183,10 @@ def test_a_pushed_model_is_private_whole_and_verified(hub, client, model):
 def test_a_run_folder_is_pushed_publicly_when_asked(hub, client, trained):
     answer = client.push(trained.parent, "ada/open", "--public")
     assert (answer["code"], answer["verified"]) == (0, True)
-    assert not hub.repos["models", "ada/open"].private
+    assert answer["num_compared"] > 0
+    repo = hub.repos["models", "ada/open"]
+    assert not repo.private
+    assert {"plots/curves.png", "plots/confusion.png"} <= set(repo.commits[repo.refs["main"]])
 
 
 def test_the_saved_login_is_used(hub, client, model, tmp_path):
@@ -191,6 +210,72 @@ def test_the_same_files_again_make_no_commit_and_changed_ones_make_one(hub, clie
     changed = client.push(model, "ada/again")
     assert (changed["verified"], len(repo.commits)) == (True, 3)
     assert repo.commits[repo.refs["main"]]["README.md"] == b"A card without front matter.\n"
+
+
+def test_files_of_an_earlier_push_go_and_those_of_others_stay(hub, client, model):
+    (model / "notes.txt").write_text("an early note")
+    client.push(model, "ada/tidy")
+    repo = hub.repos["models", "ada/tidy"]
+    repo.commit({"theirs.txt": "added on the page"})
+    (model / "notes.txt").unlink()
+    assert client.push(model, "ada/tidy")["verified"] is True
+    files = repo.commits[repo.refs["main"]]
+    assert "notes.txt" not in files and "theirs.txt" in files
+
+
+def test_a_repository_that_was_not_published_from_here_is_left_alone(hub, client, model):
+    repo = hub.model("ada/thesis", {"thesis.pdf": "two years"}, private=True)
+    answer = client.push(model, "ada/thesis")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "thesis.pdf" in answer["message"] and "another name" in answer["message"]
+    assert len(repo.commits) == 1
+
+
+def test_an_empty_repository_made_by_hand_is_used(hub, client, model):
+    hub.model("ada/made-by-hand", {"README.md": "soon", ".gitattributes": ""}, private=True)
+    assert client.push(model, "ada/made-by-hand")["verified"] is True
+
+
+def test_a_hub_that_refuses_for_a_moment_is_asked_again(hub, client, model):
+    hub.faults = Faults(status=503, only="/commit/main", times=1)
+    answer = client.push(model, "ada/patient")
+    assert (answer["code"], answer["verified"]) == (0, True)
+    assert len(hub.repos["models", "ada/patient"].commits) == 2
+
+
+def test_a_hub_that_asks_for_an_hour_is_not_waited_for(hub, client, model):
+    hub.faults = Faults(status=429, headers={"Retry-After": "3600"}, only="/commit/main")
+    answer = client.push(model, "ada/later")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "60 min" in answer["message"] and "push again" in answer["message"]
+
+
+def test_preflight_names_every_problem_and_makes_nothing(hub, client):
+    asked = ["preflight", "ada/free", "--json"]
+    free = client.ask("command", asked, HF_TOKEN=TOKEN)
+    assert (free["code"], json.loads(free["out"].splitlines()[-1])["ok"]) == (0, True)
+    hub.model("ada/taken", {"thesis.pdf": "two years"}, private=True)
+    for repo_id, words in (("ada/taken", "was not published from here"), ("bob/x", "may not")):
+        answer = client.ask("command", ["preflight", repo_id, "--json"], HF_TOKEN=TOKEN)
+        found = json.loads(answer["out"].splitlines()[-1])
+        assert (answer["code"], found["ok"]) == (2, False)
+        assert words in found["findings"][-1][1]
+    assert ("models", "ada/free") not in hub.repos
+
+
+def test_a_training_that_is_to_be_pushed_asks_first(hub, client):
+    squares = str(client.folder / "squares")
+    settings = "--model-name test_resnet --no-pretrained --epochs 1 --image-size 32 --lr 0.01"
+    options = [*settings.split(), "--batch-size", "8", "--json"]
+    refused = [*options, "--push-to", "bob/x", "--output-dir", str(client.folder / "refused")]
+    answer = client.ask("command", ["train", squares, *refused], HF_TOKEN=TOKEN)
+    assert answer["code"] == 2
+    assert not (client.folder / "refused").exists()
+    taken = [*options, "--push-to", "ada/asked", "--output-dir", str(client.folder / "asked")]
+    answer = client.ask("command", ["train", squares, *taken], HF_TOKEN=TOKEN)
+    events = [json.loads(line)["event"] for line in answer["out"].splitlines()]
+    assert (answer["code"], events[-1]) == (0, "pushed")
+    assert events.index("preflight") < events.index("started") < events.index("done")
 
 
 def test_without_a_login_it_says_how_to_log_in_and_asks_the_hub_nothing(hub, client, model):
@@ -285,7 +370,11 @@ def test_a_refused_commit_is_said_in_words(hub, client, model, status):
 
 
 def test_an_upload_that_the_storage_refuses_is_said_in_words(hub, client, model):
-    (model / "model.onnx").write_bytes(os.urandom(50))
+    config = json.loads((model / "config.json").read_text())
+    weights = load((model / "model.safetensors").read_bytes())
+    weights["fc.bias"] = weights["fc.bias"] + 1  # other weights than any that were sent before
+    (model / "model.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
+    assert config["architecture"] == "test_resnet"
     hub.faults = Faults(status=403, only="/lfs-upload/")
     answer = client.push(model, "ada/storage")
     assert (answer["code"], answer["error"]) == (2, "HubError")
