@@ -524,7 +524,8 @@ def test_limits_are_drawn_from_the_facts() -> None:
     limits = card.split("## Limits")[1].split("\n## ")[0]
     assert "knows its 7 classes and nothing else" in limits
     assert "the 95 % interval (Wilson) is" in limits
-    assert "also chose the epoch whose weights were kept" in limits
+    chosen = "the epoch whose weights were kept and whether all layers train, so"
+    assert f"also chose {chosen}" in limits
     assert "The dataset's 7 test pictures were not used." in limits
     assert "Fewer than 10 training pictures: cat, dog" in limits
     assert "Fewer than 10 validation pictures: " in limits

@@ -49,12 +49,14 @@ def _accuracy(facts: RunFacts) -> Iterator[str]:
         f"interval (Wilson) is {percent(low)} to {percent(high)}."
     )
     if result.split == "valid":
-        how = "the epoch whose weights were kept"
-        if facts.config and facts.config.sweep_loss == "valid":
-            how += " and the learning rate"
+        config, chosen = facts.config, ["the epoch whose weights were kept"]
+        if config and config.pretrained and config.unfreeze == "auto":
+            chosen.append("whether all layers train")
+        if config and config.sweep_loss == "valid":
+            chosen.append("the learning rate")
         yield (
-            f"The validation pictures also chose {how}, so the figures are a little better than "
-            f"on new pictures.{_unused(facts.started)}"
+            f"The validation pictures also chose {' and '.join(chosen)}, so the figures are a "
+            f"little better than on new pictures.{_unused(facts.started)}"
         )
 
 

@@ -211,8 +211,8 @@ def _matrix(result: Evaluated) -> "Figure":
     size = 8 if number <= 12 else 5.5
     for true, pred in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[true, pred] > 0.5 else INK
-        middle = {"ha": "center", "va": "center"}
-        axes.text(pred, true, f"{counts[true, pred]}", fontsize=size, color=colour, **middle)
+        count = axes.text(pred, true, f"{counts[true, pred]}", fontsize=size, color=colour)
+        count.set(ha="center", va="center")
     names = [_label(name, index) for index, name in enumerate(result.class_names)]
     options: dict[str, Any] = {"fontsize": 8 if number <= 12 else 6.5, "parse_math": False}
     angle = 90 if max(map(len, names)) > 2 else 0
