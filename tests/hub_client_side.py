@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,39 @@ def model(repo_id: str, limits: dict[str, int] | None = None) -> dict[str, Any]:
     }
 
 
+def upload(folder: str, dataset_id: str, token: str) -> dict[str, Any]:
+    """Push a folder as a dataset in one commit, as `push` does; nothing new makes no commit."""
+    from huggingface_hub import HfApi
+
+    # huggingface_hub 2.4 sends a file in a way that httpx2 calls old.
+    warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
+    api = HfApi(token=token)
+    api.create_repo(dataset_id, repo_type="dataset", private=False, exist_ok=True)
+    done = api.upload_folder(repo_id=dataset_id, repo_type="dataset", folder_path=folder)
+    return {"oid": done.oid}
+
+
+def load_with_datasets(source: str) -> dict[str, Any]:
+    """What `datasets.load_dataset` makes of a folder or an id: features, labels and pixels."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    loaded: dict[str, Any] = dict(datasets.load_dataset(source))
+    splits = {}
+    for name, split in loaded.items():
+        splits[name] = [
+            [row["label"], hashlib.sha1(row["image"].convert("RGB").tobytes()).hexdigest()]
+            for row in split
+        ]
+    label = loaded["train"].features["label"]
+    return {
+        "splits": splits,
+        "names": label.names,
+        "features": {name: type(f).__name__ for name, f in loaded["train"].features.items()},
+        "modes": [row["image"].mode for row in loaded["train"]],
+    }
+
+
 def opened(part: str) -> dict[str, Any]:
     """The opened paths that contain a text."""
     return {"paths": [path for path in OPENED if part in path]}
@@ -114,7 +148,8 @@ def opened(part: str) -> dict[str, Any]:
 
 OPENED: list[str] = []
 CALLS: dict[str, Callable[..., dict[str, Any]]] = {
-    call.__name__: call for call in (dataset, search, reachable, model, opened)
+    call.__name__: call
+    for call in (dataset, search, reachable, model, upload, load_with_datasets, opened)
 }
 
 
