@@ -47,6 +47,8 @@ class Seen:
     authorization: str | None
     byte_range: str | None
     status: int
+    num_bytes: int = 0
+    """Length of the answer's body, as its header has it."""
 
 
 @dataclass(kw_only=True)
@@ -200,6 +202,7 @@ def build_app(hub: HubEmulator) -> FastAPI:
                 authorization=request.headers.get("authorization"),
                 byte_range=request.headers.get("range"),
                 status=answer.status_code,
+                num_bytes=int(answer.headers.get("content-length", 0)),
             )
         )
         return answer

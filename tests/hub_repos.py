@@ -28,6 +28,8 @@ class Repo:
     pipeline_tag: str | None = None
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    tampered: dict[str, bytes] = field(default_factory=dict)
+    """What is sent in place of an LFS file: its SHA-256 to other bytes."""
 
     def commit(self, files: Mapping[str, bytes | str | None], ref: str = "main") -> str:
         """Add or replace files (None deletes) on `ref`; returns the new commit's sha."""
@@ -86,10 +88,19 @@ def info(repo: Repo, sha: str, *, files: bool = True, blobs: bool = False) -> di
         described |= {"modelId": repo.repo_id, "pipeline_tag": repo.pipeline_tag}
     if files:
         described["siblings"] = [
-            {"rfilename": path} | ({"size": len(content)} if blobs else {})
+            {"rfilename": path} | (blob(path, content) if blobs else {})
             for path, content in sorted(repo.commits[sha].items())
         ]
     return described
+
+
+def blob(path: str, content: bytes) -> dict:
+    """Size and names of a file's content, as the description of a repository has them."""
+    facts = {"size": len(content), "blobId": blob_id(content)}
+    if path.endswith(LFS_SUFFIXES):
+        oid = hashlib.sha256(content).hexdigest()
+        facts["lfs"] = {"sha256": oid, "size": len(content), "pointerSize": 130}
+    return facts
 
 
 def listing(repo: Repo, sha: str, folder: str, recursive: bool) -> list[dict]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config, command_line, config_for
 from trainer.data.names import title_of
-from trainer.errors import ConfigError, ModelError
+from trainer.errors import ConfigError, HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
+from trainer.hub_client import HUB_PREFIX
 from trainer.opening import checked_data, open_data, usable_data
 from trainer.stopping import StopRequested, stoppable
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.learner import Learner
     from trainer.opening import ViewOf
 
-HUB_PREFIX = "hf-hub:"
 KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", "push")
 
 
@@ -103,8 +103,9 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
     began = time.perf_counter()
     try:
-        view_of = view_for(job.config)
-    except ModelError:
+        config = yield from _pinned(job.config)
+        view_of = view_for(config)
+    except (ModelError, HubError):
         view_of = None  # the pictures can be looked at without a model
     data, checked = yield from stoppable(
         checked_data(job.dataset, job.config, view_of), should_stop
@@ -119,6 +120,7 @@ def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.plan import num_steps, plan
 
     del folder
+    job = replace(job, config=(yield from _pinned(job.config)))
     yield Progress(text=f"Opening {title_of(job.dataset)}", done=0, total=1)
     began = time.perf_counter()
     open_data(job.dataset, job.config)  # what the run will have to do again, imports included
@@ -145,6 +147,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
+    job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
@@ -168,6 +171,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
+    job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
@@ -261,6 +265,20 @@ def model_folder(model: str) -> Path:
     return download_model(repo_id)
 
 
+def _pinned(config: Config) -> Generator[Event, None, Config]:
+    """The config whose model from the Hub, where it has one, is here and named by its commit."""
+    if not config.model_name.startswith(HUB_PREFIX):
+        return config
+    from trainer.start import pinned
+
+    title = config.model_name.removeprefix(HUB_PREFIX)
+    yield Progress(text=f"Fetching the model {title}", done=0, total=1)
+    notes: list[str] = []
+    config = pinned(config, notes.append)
+    yield from (Note(text=text) for text in notes)
+    return config
+
+
 def view_for(config: Config) -> "ViewOf":
     """How the config's model will see the pictures.
 
@@ -268,7 +286,7 @@ def view_for(config: Config) -> "ViewOf":
         ModelError: timm has no such model.
     """
     from trainer.image_size import choose_preprocess
-    from trainer.model import check_architecture
+    from trainer.start import check_architecture
 
     check_architecture(config.model_name)
     return lambda data: choose_preprocess(config, data)[0]

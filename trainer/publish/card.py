@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.config import Config, command_line
 from trainer.data import Data
+from trainer.hub_client import HUB_PREFIX
 
 
 def card_text(config: Config, data: Data) -> str:
@@ -22,7 +23,7 @@ pipeline_tag: image-classification
 tags:
 - image-classification
 - timm
-base_model: {json.dumps("timm/" + config.model_name)}
+base_model: {json.dumps(_base_model(config.model_name))}
 ---
 
 # {_escape(config.model_name)} fine-tuned on {_escape(where.dataset_id)}
@@ -46,6 +47,13 @@ transform = timm.data.create_transform(**config, is_training=False)
 def write_card(folder: Path, config: Config, data: Data) -> None:
     """Write the card as README.md into a model folder."""
     (folder / "README.md").write_text(card_text(config, data), encoding="utf-8")
+
+
+def _base_model(model_name: str) -> str:
+    """The repository on the Hub whose weights the training began with."""
+    if model_name.startswith(HUB_PREFIX):
+        return model_name.removeprefix(HUB_PREFIX).partition("@")[0]
+    return f"timm/{model_name}"
 
 
 def _escape(text: str) -> str:
