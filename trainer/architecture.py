@@ -55,18 +55,24 @@ def create(model_name: str, **options: Any) -> TimmModel:
 
 
 def on_meta(model_name: str, args: ModelArgs) -> TimmModel:
-    """The model without memory for its weights, in evaluation mode.
+    """The model without memory for its weights, in evaluation mode; to look at, not to change.
 
     Raises:
         ModelError: the architecture does not take these arguments.
     """
+    return _on_meta(model_name, _key(args))
+
+
+@lru_cache(maxsize=4)
+def _on_meta(model_name: str, key: "_Key") -> TimmModel:
+    args = dict(key)
     try:
         with torch.device("meta"):
             return cast(TimmModel, create(model_name, **args).eval())
     except _BUILD_ERRORS as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
-            f"{model_name} cannot be built with its arguments {dict(args)!r}: {said}"
+            f"{model_name} cannot be built with its arguments {args!r}: {said}"
         ) from error
 
 
@@ -86,7 +92,7 @@ def check_cnn(model_name: str, args: ModelArgs | None = None, limits: Limits | N
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise ModelError(f"timm has no model named {model_name[:100]!r}.{hint}")
     _check_tag(model_name)
-    key = tuple(sorted((args or {}).items()))
+    key = _key(args or {})
     count = _num_parameters(model_name, key)
     limit = (limits or Limits.from_env()).max_parameters
     if count > limit:
@@ -114,15 +120,22 @@ def classifier_of(model: TimmModel) -> tuple[str, nn.Linear | nn.Conv2d]:
     raise ModelError("the model does not end in one linear layer")
 
 
-@lru_cache(maxsize=64)
-def _num_parameters(model_name: str, args: tuple[tuple[str, Any], ...]) -> int:
-    return sum(parameter.numel() for parameter in on_meta(model_name, dict(args)).parameters())
+_Key = tuple[tuple[str, int | float | str], ...]
+
+
+def _key(args: ModelArgs) -> _Key:
+    return tuple(sorted(args.items()))
 
 
 @lru_cache(maxsize=64)
-def _check_layers(model_name: str, args: tuple[tuple[str, Any], ...]) -> None:
+def _num_parameters(model_name: str, key: _Key) -> int:
+    return sum(parameter.numel() for parameter in _on_meta(model_name, key).parameters())
+
+
+@lru_cache(maxsize=64)
+def _check_layers(model_name: str, key: _Key) -> None:
     """Refuse what is not convolutions with one linear layer behind them."""
-    model = on_meta(model_name, dict(args))
+    model = _on_meta(model_name, key)
     watch = _Watch()
     try:
         classifier_of(model)

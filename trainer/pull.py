@@ -32,7 +32,7 @@ from trainer.hub_client import (
 )
 from trainer.limits import Limits
 from trainer.model_config import MAX_CONFIG_BYTES, read_config
-from trainer.weights import CONFIG, MAX_HEADER_BYTES, WEIGHTS, check_weights
+from trainer.weights import CONFIG, WEIGHTS, check_weights
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -155,8 +155,7 @@ def _refuse_files(what: str, sizes: dict[str, int | None], limits: Limits) -> No
             f"The {what} has no {' and no '.join(missing)}, so it is not loaded.{hint} Choose a "
             "timm model that is saved as safetensors."
         )
-    most = 4 * limits.max_parameters + MAX_HEADER_BYTES
-    for path, limit in ((WEIGHTS, most), (CONFIG, MAX_CONFIG_BYTES)):
+    for path, limit in ((WEIGHTS, 4 * limits.max_parameters), (CONFIG, MAX_CONFIG_BYTES)):
         size = sizes[path]
         if size is None or size > limit:
             seen = "of unknown size" if size is None else megabytes(size)
