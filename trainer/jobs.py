@@ -205,7 +205,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     from trainer.export import load_model
 
-    loaded = load_model(model_folder(job.model))
+    loaded = load_model((yield from _model_folder(job)))
     opened = usable_data(job.dataset, job.config, lambda _: loaded.preprocess)
     data = yield from stoppable(opened, should_stop)
     result = yield from stoppable(_evaluation(loaded, data, job), should_stop)
@@ -217,7 +217,7 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
     from trainer.predict import predict, read_file
 
     del folder
-    classifier = open_classifier(model_folder(job.model), job.config)
+    classifier = open_classifier((yield from _model_folder(job)), job.config)
     images = [(name, read_file(Path(name))) for name in job.images]
     yield from stoppable(predict(classifier, images, top=job.top), should_stop)
 
@@ -241,10 +241,19 @@ def _push(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[E
     yield push(model_folder(job.model), job.repo_id, public=job.public)
 
 
-def model_folder(model: str) -> Path:
+def _model_folder(job: Job) -> Generator[Event, None, Path]:
+    """`model_folder` of the job's model; yields what a person should know of its download."""
+    notes: list[str] = []
+    folder = model_folder(job.model, notes.append)
+    yield from (Note(text=text) for text in notes)
+    return folder
+
+
+def model_folder(model: str, on_note: Callable[[str], None] = lambda _text: None) -> Path:
     """The folder of an exported model: a run's `model`, a model folder, or one from the Hub.
 
-    `hf-hub:owner/name` (timm's notation) always means the Hub.
+    `hf-hub:owner/name` (timm's notation) always means the Hub. `on_note` is told what a person
+    should know of a download.
 
     Raises:
         ModelError: nothing there.
@@ -260,9 +269,9 @@ def model_folder(model: str) -> Path:
             raise ModelError(
                 f"{path.name} holds no finished model. Choose a finished run, or resume it."
             )
-    from trainer.hub import download_model
+    from trainer.pull import pull
 
-    return download_model(repo_id)
+    return pull(repo_id, on_note=on_note)
 
 
 def _pinned(config: Config) -> Generator[Event, None, Config]:
