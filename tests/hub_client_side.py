@@ -11,7 +11,9 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +98,94 @@ def reachable() -> dict[str, Any]:
 
 
 def model(repo_id: str, limits: dict[str, int] | None = None) -> dict[str, Any]:
-    """Download a model and list its folder."""
-    from trainer.hub import download_model
-    from trainer.limits import Limits
+    """Download a model, load it, and say what came and how it answers a picture."""
+    import torch
 
-    folder = download_model(repo_id, limits=Limits(**(limits or {})))
+    from trainer.export import load_model
+    from trainer.limits import Limits
+    from trainer.pull import pull, read_source
+
+    notes: list[str] = []
+    folder = pull(repo_id, limits=Limits(**(limits or {})), on_note=notes.append)
+    loaded, source = load_model(folder), read_source(folder)
+    with torch.inference_mode():
+        logits = loaded.model(torch.linspace(-1, 1, 3 * 64 * 64).view(1, 3, 64, 64))
     return {
         "sha": folder.name,
-        "files": {path.name: path.read_text() for path in folder.iterdir() if path.is_file()},
+        "folder": str(folder),
+        "files": sorted(path.name for path in folder.iterdir() if path.is_file()),
+        "classes": loaded.class_names,
+        "architecture": loaded.model_name,
+        "preprocess": loaded.preprocess.to_timm(),
+        "logits": logits[0].tolist(),
+        "source": asdict(source) if source else None,
+        "notes": notes,
+    }
+
+
+def train(dataset_id: str, model_name: str, folder: str, kind: str = "train") -> dict[str, Any]:
+    """Run a job that starts from a model of the Hub; its events' types and the new model."""
+    from trainer.config import config_for
+    from trainer.events import Started
+    from trainer.export import load_model
+    from trainer.features import body_digest
+    from trainer.jobs import Job, execute
+
+    config = config_for(
+        model_name=model_name,
+        device="cpu",
+        precision="fp32",
+        lr=0.01,
+        freeze_epochs=1,
+        epochs=0,
+        unfreeze="never",
+        batch_size=8,
+        verify=False,
+    )
+    events = list(execute(Job(kind=kind, config=config, dataset=dataset_id), Path(folder)))
+    started = [event for event in events if isinstance(event, Started)]
+    answer: dict[str, Any] = {
+        "events": [type(event).__name__ for event in events],
+        "started": [event.model_name for event in started],
+        "sizes": [event.image_size for event in started],
+    }
+    if kind == "train":
+        loaded = load_model(Path(folder) / "model")
+        answer |= {"classes": loaded.class_names, "body": body_digest(loaded.model)}
+        answer |= {"mean": loaded.preprocess.mean, "architecture": loaded.model_name}
+    return answer
+
+
+def upload(folder: str, dataset_id: str, token: str) -> dict[str, Any]:
+    """Push a folder as a dataset in one commit, as `push` does; nothing new makes no commit."""
+    from huggingface_hub import HfApi
+
+    # huggingface_hub 2.4 sends a file in a way that httpx2 calls old.
+    warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
+    api = HfApi(token=token)
+    api.create_repo(dataset_id, repo_type="dataset", private=False, exist_ok=True)
+    done = api.upload_folder(repo_id=dataset_id, repo_type="dataset", folder_path=folder)
+    return {"oid": done.oid}
+
+
+def load_with_datasets(source: str) -> dict[str, Any]:
+    """What `datasets.load_dataset` makes of a folder or an id: features, labels and pixels."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    loaded: Any = datasets.load_dataset(source)
+    splits = {}
+    for name, split in loaded.items():
+        splits[name] = [
+            [row["label"], hashlib.sha1(row["image"].convert("RGB").tobytes()).hexdigest()]
+            for row in split
+        ]
+    label = loaded["train"].features["label"]
+    return {
+        "splits": splits,
+        "names": label.names,
+        "features": {name: type(f).__name__ for name, f in loaded["train"].features.items()},
+        "modes": [row["image"].mode for row in loaded["train"]],
     }
 
 
@@ -114,7 +196,8 @@ def opened(part: str) -> dict[str, Any]:
 
 OPENED: list[str] = []
 CALLS: dict[str, Callable[..., dict[str, Any]]] = {
-    call.__name__: call for call in (dataset, search, reachable, model, opened)
+    call.__name__: call
+    for call in (dataset, search, reachable, model, train, upload, load_with_datasets, opened)
 }
 
 

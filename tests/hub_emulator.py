@@ -55,6 +55,8 @@ class Seen:
     """When it came, by `time.monotonic()`, in seconds."""
     headers: dict[str, str]
     body: bytes = field(repr=False)
+    num_bytes: int = 0
+    """Length of the answer's body, as its header has it."""
 
 
 class HubEmulator:
@@ -179,6 +181,7 @@ def seen(scope: dict[str, Any], exchange: Exchange, came: float) -> Seen:
         at=came,
         headers=dict(headers),
         body=exchange.body,
+        num_bytes=exchange.num_bytes,
     )
 
 

@@ -108,6 +108,8 @@ class Exchange:
         """What came of the request's body."""
         self.status = 0
         """What was answered; 0: nothing."""
+        self.num_bytes = 0
+        """Length of the answer's body, as its header has it."""
 
     async def receive(self) -> Message:
         """The next part of the request."""
@@ -119,6 +121,8 @@ class Exchange:
         """The next part of the answer; the record is written before it leaves."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            lengths = [value for name, value in message["headers"] if name == b"content-length"]
+            self.num_bytes = int(lengths[0]) if lengths else 0
             self._keep(self)
         await self._send(message)
 

@@ -54,6 +54,8 @@ class Repo:
     """Commit to what was said of it."""
     lfs: dict[str, bytes] = field(default_factory=dict)
     """SHA-256 to content that was uploaded, whether a commit names it or not."""
+    tampered: dict[str, bytes] = field(default_factory=dict)
+    """What is sent in place of an LFS file: its SHA-256 to other bytes."""
 
     @property
     def owner(self) -> str:
@@ -136,7 +138,7 @@ def info(repo: Repo, sha: str, *, files: bool = True, blobs: bool = False) -> di
         described |= {"sdk": repo.sdk, "subdomain": subdomain, "runtime": {"stage": stage}}
     if files:
         described["siblings"] = [
-            {"rfilename": path} | ({"size": len(content)} if blobs else {})
+            {"rfilename": path} | (blob(path, content) if blobs else {})
             for path, content in sorted(repo.commits[sha].items())
         ]
     return described
@@ -154,6 +156,15 @@ def history(repo: Repo, sha: str) -> list[dict]:
         }
         for one in repo.history(sha)
     ]
+
+
+def blob(path: str, content: bytes) -> dict:
+    """Size and names of a file's content, as the description of a repository has them."""
+    facts = {"size": len(content), "blobId": blob_id(content)}
+    if path.endswith(LFS_SUFFIXES):
+        oid = hashlib.sha256(content).hexdigest()
+        facts["lfs"] = {"sha256": oid, "size": len(content), "pointerSize": 130}
+    return facts
 
 
 def listing(repo: Repo, sha: str, folder: str, recursive: bool) -> list[dict]:

@@ -181,9 +181,11 @@ def file_routes(finder: Finder, storage: str) -> APIRouter:
     @routes.api_route("/lfs/{kind}/{owner}/{name}/{oid}", methods=["GET", "HEAD"])
     def stored(request: Request, kind: str, owner: str, name: str, oid: str) -> Response:
         check_signed(request, oid)
-        for files in finder.repos[kind, f"{owner}/{name}"].commits.values():
+        repo = finder.repos[kind, f"{owner}/{name}"]
+        for files in repo.commits.values():
             for content in files.values():
                 if hashlib.sha256(content).hexdigest() == oid:
+                    content = repo.tampered.get(oid, content)
                     return send(content, request.headers.get("range"), {"ETag": f'"{oid}"'})
         return failure(404, "EntryNotFound", "no such object")
 

@@ -20,8 +20,8 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from hub_cards import card_errors
 from hub_emulator import HubEmulator
-from hub_write_routes import card_error
 from pictures import png
 from trainer.__main__ import _config, parser
 from trainer.classifier import open_classifier
@@ -304,7 +304,7 @@ def test_the_hubs_own_reader_finds_the_figures_of_the_run(copied: Path) -> None:
     write_card(copied / "model", copied, repo_id=REPO)
     card = (copied / "model" / "README.md").read_text(encoding="utf-8")
     assert card_problems(card) == []
-    assert card_error(card) is None
+    assert card_errors(card) == []
     data = ModelCard(card).data
     facts = run_facts(copied / "model", copied)
     assert facts.evaluated is not None

@@ -21,7 +21,6 @@ from trainer.head import Head
 from trainer.model import (
     body_features,
     build_model,
-    check_architecture,
     classifier_of,
     create,
     head_of,
@@ -29,6 +28,7 @@ from trainer.model import (
     parameter_groups,
     set_mode,
 )
+from trainer.start import check_architecture
 from trainer.transforms import preprocess_for, to_batch
 
 CAT = SHARED / "sample_photos" / "chelsea_cat_CC0.jpg"
@@ -94,10 +94,10 @@ def test_the_seed_alone_decides_the_new_weights() -> None:
     [
         ("resnet1", "no model named 'resnet1'. Did you mean resnet"),
         ("resnet18.bogus", "no weights tagged 'bogus'"),
-        ("hf-hub:someone/model", "no model named"),
+        ("hf-hub:../etc", "not a model's id on the Hub"),
         ("local-dir:/etc", "no model named"),
         ("", "model_name"),
-        ("test_vit", "not a convolutional network"),
+        ("test_vit", "not a convolutional network: it attends"),
         ("deit_tiny_distilled_patch16_224", "does not end in one linear layer"),
         ("levit_128", "does not end in one linear layer"),
         ("convnext_xxlarge", "846 million parameters; the limit is 150 million"),

@@ -35,7 +35,8 @@ class Config:
     """The recipe: `quick` (head on cached features, then all layers where it pays) or `lesson`
     (the eight steps of fast.ai's first lesson)."""
     model_name: str = "tf_efficientnet_lite0"
-    """A timm model's name; lite0 is the one whose weights need no network."""
+    """A timm model's name; lite0 is the one whose weights need no network. `hf-hub:owner/name` or
+    `hf-hub:owner/name@revision` starts from any timm CNN on the Hub that has safetensors."""
     pretrained: bool = True
     """Start from ImageNet weights; without, from random numbers, which needs far more data."""
     image_size: int | None = None

@@ -10,22 +10,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
 from timm.models import save_for_hf
 
 from trainer.errors import ModelError
-from trainer.model import (
-    TimmModel,
-    channels_last,
-    check_architecture,
-    classifier_of,
-    create,
-    head_of,
-)
+from trainer.model import TimmModel, channels_last, classifier_of, create, head_of
+from trainer.start import start_of
 from trainer.transforms import Preprocess, preprocess_for
+from trainer.weights import CONFIG, WEIGHTS, open_model
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+__all__ = ["CONFIG", "WEIGHTS", "LoadedModel", "export_model", "load_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +29,7 @@ class LoadedModel:
     preprocess: Preprocess
     class_names: tuple[str, ...]
     model_name: str
+    """timm's name of the architecture."""
 
 
 def export_model(
@@ -47,9 +41,11 @@ def export_model(
 ) -> Path:
     """Fold the head into timm's own classifier and write the model folder.
 
-    The folder is written beside and renamed, so a folder that exists is complete.
+    The folder is written beside and renamed, so a folder that exists is complete. It names timm's
+    architecture, also where the run started from a model of the Hub.
     """
-    exported = create(model_name, num_classes=len(class_names))
+    start = start_of(model_name)
+    exported = create(start.architecture, **start.args, num_classes=len(class_names))
     name, layer = classifier_of(exported)
     prefix = next(key for key, module in model.named_modules() if module is head_of(model))
     state = {
@@ -90,27 +86,12 @@ def load_model(folder: Path) -> LoadedModel:
             "Choose a run that has finished, or a model folder."
         )
     try:
-        model_name = str(json.loads((folder / CONFIG).read_text())["architecture"])
-        check_architecture(model_name)
-        model = create(f"local-dir:{folder}", pretrained=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
+        model, config = open_model(folder, f"model in {folder.name}")
+    except OSError as error:
         raise ModelError(f"The model in {folder.name} cannot be loaded: {error}") from error
-    if not all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()):
-        raise ModelError(f"The weights in {folder.name} hold numbers that are not finite.")
-    names = _class_names(model)
     model = channels_last(model.eval())
-    return LoadedModel(model, preprocess_for(model.pretrained_cfg), names, model_name)
-
-
-def _class_names(model: TimmModel) -> tuple[str, ...]:
-    """The names in the order of the logits; numbers where the model brings no names."""
-    names = model.pretrained_cfg.get("label_names") or ()
-    if isinstance(names, dict):
-        names = [names[key] for key in sorted(names, key=int)]
-    count = int(model.num_classes)
-    return tuple(map(str, names)) if len(names) == count else tuple(map(str, range(count)))
+    preprocess = preprocess_for(model.pretrained_cfg)
+    return LoadedModel(model, preprocess, config.class_names, config.architecture)
 
 
 def _mend_config(path: Path) -> None:

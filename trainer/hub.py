@@ -1,9 +1,9 @@
-"""Reading from the Hugging Face Hub for people: search, a sign of life, and a model's two files.
+"""Reading from the Hugging Face Hub for people: search, a sign of life, and a model's files.
 
 Cheap to import: search and probe use the standard library alone, so that a page that offers them
 starts at once. No token is ever sent.
 
-Not covered: writing (the push is elsewhere), and what is inside a model's files; `trainer.model`
+Not covered: writing (the push is elsewhere), and what a model's files may be; `trainer.pull`
 judges that.
 """
 
@@ -15,19 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.data.cache import cache_root
-from trainer.data.names import megabytes
-from trainer.errors import HubError, ModelError
-from trainer.hub_client import (
-    connect,
-    endpoint,
-    hub_errors,
-    offline,
-    parse_hub_name,
-    quiet_progress,
-    reachable,
-    refuse_closed,
-)
+from trainer.errors import HubError
+from trainer.hub_client import endpoint, offline, parse_hub_name, reachable
 from trainer.limits import Limits
 
 __all__ = ["Found", "download_model", "reachable", "search_datasets", "search_models"]
@@ -36,9 +25,6 @@ SEARCH_SECONDS = 5.0
 """Longest wait for a search; it is not tried again, since a person types on."""
 
 _MAX_ANSWER_BYTES = 2_000_000
-_MAX_CONFIG_BYTES = 1_000_000
-_WEIGHTS = "model.safetensors"
-_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,64 +66,15 @@ def search_models(text: str, limit: int = 8) -> tuple[Found, ...]:
 
 
 def download_model(repo_id: str, revision: str | None = None, limits: Limits | None = None) -> Path:
-    """Fetch a model's `config.json` and `model.safetensors` into a folder that holds no more.
-
-    The files are listed first, so that a repository with pickles alone or with huge weights is
-    refused before anything is downloaded. The folder is what timm takes as `local-dir:`; a kept
-    one costs one request.
-
-    Args:
-        repo_id: `owner/name`, or `owner/name@revision`.
-        revision: branch, tag or commit; it is resolved to a commit.
-        limits: `max_parameters` bounds the weights' size, at 4 bytes each.
+    """The folder of a model's `config.json` and `model.safetensors`; `trainer.pull` has the rules.
 
     Raises:
-        HubError: unreachable, or the model is missing, private or gated.
-        ModelError: the id is none, or the repository is no safe timm model.
+        HubError: unreachable, or the model is missing, private or gated, or arrived damaged.
+        ModelError: the id is none, or the repository is no timm CNN that is safe and fits.
     """
-    limits = limits or Limits.from_env()
-    name = parse_hub_name(repo_id)
-    if name is None or (revision and parse_hub_name(f"{name.repo_id}@{revision}") is None):
-        raise ModelError(
-            f"{repo_id[:100]!r} is not a model's id on the Hub. It looks like owner/name or "
-            "owner/name@revision, in ASCII letters, digits and . _ -"
-        )
-    revision = revision or name.revision
-    api, what = connect(), f"model {name.repo_id!r}"
-    with hub_errors(what):
-        info = api.model_info(name.repo_id, revision=revision, files_metadata=True, timeout=10)
-        refuse_closed(info, what)
-        sizes = {entry.rfilename: entry.size for entry in info.siblings or ()}
-        _refuse_unsafe(what, sizes, limits)
-        folder = cache_root() / "hub-models" / name.repo_id.replace("/", "--") / (info.sha or "")
-        for path in (_CONFIG, _WEIGHTS):
-            api.hf_hub_download(
-                name.repo_id,
-                path,
-                revision=info.sha,
-                local_dir=folder,
-                tqdm_class=quiet_progress(),
-            )
-    return folder
+    from trainer.pull import pull  # brings torch and timm, which a search does without
 
-
-def _refuse_unsafe(what: str, sizes: dict[str, int | None], limits: Limits) -> None:
-    missing = [path for path in (_CONFIG, _WEIGHTS) if path not in sizes]
-    if missing:
-        pickles = [path for path in sizes if path.endswith((".bin", ".pt", ".pth", ".ckpt"))]
-        hint = f" It has {pickles[0]}, a pickle, which may run any code." if pickles else ""
-        raise ModelError(
-            f"The {what} has no {' and no '.join(missing)}, so it is not loaded.{hint} Choose a "
-            "timm model that is saved as safetensors."
-        )
-    for path, limit in ((_WEIGHTS, 4 * limits.max_parameters), (_CONFIG, _MAX_CONFIG_BYTES)):
-        size = sizes[path]
-        if size is None or size > limit:
-            seen = "of unknown size" if size is None else megabytes(size)
-            raise ModelError(
-                f"The {what} has a {path} that is {seen}; the limit is {megabytes(limit)}. "
-                "Choose a smaller model."
-            )
+    return pull(repo_id, revision, limits)
 
 
 def _search(kind: str, text: str, limit: int, tags: list[tuple[str, str]]) -> tuple[Found, ...]:

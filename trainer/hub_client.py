@@ -23,6 +23,9 @@ from trainer.errors import HubError
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+HUB_PREFIX = "hf-hub:"
+"""timm's notation for a model on the Hub: `hf-hub:owner/name`."""
+
 PROBE_SECONDS = 3.0
 """Longest wait for a sign of life. Without a probe an unreachable Hub costs 47 s of retries."""
 

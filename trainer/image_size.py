@@ -3,11 +3,11 @@
 import io
 
 import numpy as np
-import timm
 from PIL import Image
 
 from trainer.config import Config
 from trainer.data import Data, Split
+from trainer.start import start_of
 from trainer.transforms import Preprocess, preprocess_for
 
 _LOOKED_AT = 32
@@ -18,15 +18,14 @@ def choose_preprocess(config: Config, data: Data) -> tuple[Preprocess, str]:
     """The model's own preprocessing at the size for these pictures, and why that size.
 
     Args:
-        config: its `model_name`, which timm must know, and `image_size`.
+        config: its `model_name` and `image_size`.
         data: the pictures; only headers of a few are read.
 
     Returns:
         The preprocessing, and a sentence where it is not the model's own size nor the one asked
         for; else an empty text.
     """
-    known = timm.get_pretrained_cfg(config.model_name)
-    pretrained_cfg = known.to_dict() if known is not None else {}
+    pretrained_cfg = start_of(config.model_name).pretrained_cfg
     own = preprocess_for(pretrained_cfg)
     if config.image_size:
         return preprocess_for(pretrained_cfg, config.image_size), ""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import Config, command_line, config_for
 from trainer.data.names import title_of
-from trainer.errors import ConfigError, ModelError
+from trainer.errors import ConfigError, HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress, Stopped
+from trainer.hub_client import HUB_PREFIX
 from trainer.opening import checked_data, open_data, usable_data
 from trainer.stopping import StopRequested, stoppable
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the 
     from trainer.opening import ViewOf
 
 Work = Callable[["Job", Path, Callable[[], bool]], Iterator[Event]]
-HUB_PREFIX = "hf-hub:"
 PUBLISHING = ("preflight", "publish", "push", "push-demo", "push-data")
 """Jobs that need a login; they run in a process of their own."""
 KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", *PUBLISHING)
@@ -109,8 +109,9 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
     began = time.perf_counter()
     try:
-        view_of = view_for(job.config)
-    except ModelError:
+        config = yield from _pinned(job.config)
+        view_of = view_for(config)
+    except (ModelError, HubError):
         view_of = None  # the pictures can be looked at without a model
     data, checked = yield from stoppable(
         checked_data(job.dataset, job.config, view_of), should_stop
@@ -125,6 +126,7 @@ def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.plan import num_steps, plan
 
     del folder
+    job = replace(job, config=(yield from _pinned(job.config)))
     yield Progress(text=f"Opening {title_of(job.dataset)}", done=0, total=1)
     began = time.perf_counter()
     open_data(job.dataset, job.config)  # what the run will have to do again, imports included
@@ -151,6 +153,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
+    job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
@@ -175,6 +178,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
+    job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
@@ -211,7 +215,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
     from trainer.export import load_model
 
-    loaded = load_model(model_folder(job.model))
+    loaded = load_model((yield from _model_folder(job)))
     opened = usable_data(job.dataset, job.config, lambda _: loaded.preprocess)
     data = yield from stoppable(opened, should_stop)
     result = yield from stoppable(_evaluation(loaded, data, job), should_stop)
@@ -223,7 +227,7 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
     from trainer.predict import predict, read_file
 
     del folder
-    classifier = open_classifier(model_folder(job.model), job.config)
+    classifier = open_classifier((yield from _model_folder(job)), job.config)
     images = [(name, read_file(Path(name))) for name in job.images]
     yield from stoppable(predict(classifier, images, top=job.top), should_stop)
 
@@ -249,10 +253,19 @@ def _publish(token: str) -> Work:
     return work
 
 
-def model_folder(model: str) -> Path:
+def _model_folder(job: Job) -> Generator[Event, None, Path]:
+    """`model_folder` of the job's model; yields what a person should know of its download."""
+    notes: list[str] = []
+    folder = model_folder(job.model, notes.append)
+    yield from (Note(text=text) for text in notes)
+    return folder
+
+
+def model_folder(model: str, on_note: Callable[[str], None] = lambda _text: None) -> Path:
     """The folder of an exported model: a run's `model`, a model folder, or one from the Hub.
 
-    `hf-hub:owner/name` (timm's notation) always means the Hub.
+    `hf-hub:owner/name` (timm's notation) always means the Hub. `on_note` is told what a person
+    should know of a download.
 
     Raises:
         ModelError: nothing there.
@@ -268,9 +281,23 @@ def model_folder(model: str) -> Path:
             raise ModelError(
                 f"{path.name} holds no finished model. Choose a finished run, or resume it."
             )
-    from trainer.hub import download_model
+    from trainer.pull import pull
 
-    return download_model(repo_id)
+    return pull(repo_id, on_note=on_note)
+
+
+def _pinned(config: Config) -> Generator[Event, None, Config]:
+    """The config whose model from the Hub, where it has one, is here and named by its commit."""
+    if not config.model_name.startswith(HUB_PREFIX):
+        return config
+    from trainer.start import pinned
+
+    title = config.model_name.removeprefix(HUB_PREFIX)
+    yield Progress(text=f"Fetching the model {title}", done=0, total=1)
+    notes: list[str] = []
+    config = pinned(config, notes.append)
+    yield from (Note(text=text) for text in notes)
+    return config
 
 
 def view_for(config: Config) -> "ViewOf":
@@ -280,7 +307,7 @@ def view_for(config: Config) -> "ViewOf":
         ModelError: timm has no such model.
     """
     from trainer.image_size import choose_preprocess
-    from trainer.model import check_architecture
+    from trainer.start import check_architecture
 
     check_architecture(config.model_name)
     return lambda data: choose_preprocess(config, data)[0]

@@ -1,33 +1,24 @@
 """timm CNNs: build one with a new head, freeze its body, group its parameters, name the errors.
 
 The body is everything but the classifier. Not covered: transformers and models whose classifier
-is more than one linear layer; they are refused with the reason.
+is more than one linear layer; `trainer.architecture` refuses them with the reason.
 """
 
-import difflib
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, cast
 
 import timm
 import torch
 from torch import Tensor, nn
 
+from trainer.architecture import TimmModel, classifier_of, create
 from trainer.config import Config
 from trainer.embedded import embedded_weights, is_embedded
 from trainer.errors import HubError, ModelError
 from trainer.head import Head
-from trainer.hub import reachable
-from trainer.limits import Limits
-
-
-class TimmModel(nn.Module):
-    """What every timm model with a classifier has; a type to read by, never made."""
-
-    pretrained_cfg: dict[str, Any]
-    num_classes: int
-    forward_features: Callable[[Tensor], Tensor]
-    forward_head: Callable[..., Tensor]
+from trainer.hub_client import reachable
+from trainer.start import Start, start_of
+from trainer.weights import open_model
 
 
 def build_model(config: Config, num_classes: int) -> TimmModel:
@@ -37,9 +28,9 @@ def build_model(config: Config, num_classes: int) -> TimmModel:
         ModelError: unknown, not a CNN with a linear classifier, or too large.
         HubError: its weights must be downloaded and the Hub is unreachable.
     """
-    check_architecture(config.model_name)
+    start = start_of(config.model_name)
     torch.manual_seed(config.seed)
-    model = _create(config)
+    model = _create(config, start)
     name, classifier = classifier_of(model)
     generator = torch.Generator().manual_seed(config.seed)
     num_features = classifier.weight.shape[1]
@@ -50,89 +41,6 @@ def build_model(config: Config, num_classes: int) -> TimmModel:
 def channels_last(model: TimmModel) -> TimmModel:
     """The model with its weights laid out as CPUs and GPUs convolve fastest."""
     return cast(TimmModel, nn.Module.to(model, memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue, reportArgumentType]
-
-
-def create(model_name: str, **options: Any) -> TimmModel:
-    """`timm.create_model`, typed."""
-    return cast(TimmModel, timm.create_model(model_name, **options))
-
-
-def check_architecture(model_name: str) -> int:
-    """Refuse what cannot be trained here, before any weight is made; returns the parameter count.
-
-    Raises:
-        ModelError: the reason, and what to choose instead.
-    """
-    if not timm.is_model(model_name):
-        close = difflib.get_close_matches(model_name, timm.list_models(), n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise ModelError(f"timm has no model named {model_name!r}.{hint}")
-    _check_tag(model_name)
-    count = _num_parameters(model_name)
-    limit = Limits.from_env().max_parameters
-    if count > limit:
-        raise ModelError(
-            f"{model_name} has {count / 1e6:.0f} million parameters; the limit is "
-            f"{limit / 1e6:.0f} million. Choose a smaller one."
-        )
-    _check_layers(model_name)
-    return count
-
-
-@lru_cache(maxsize=64)
-def _num_parameters(model_name: str) -> int:
-    with torch.device("meta"):
-        model = create(model_name)
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-@lru_cache(maxsize=64)
-def _check_layers(model_name: str) -> None:
-    """Refuse what is not convolutions with one linear layer behind them."""
-    with torch.device("meta"):
-        model = create(model_name).eval()
-    try:
-        classifier_of(model)
-        size = model.pretrained_cfg["input_size"]
-        with torch.device("meta"):
-            features = model.forward_features(torch.empty(1, *size))
-    except (ModelError, AttributeError, KeyError, NotImplementedError, TypeError) as error:
-        raise ModelError(
-            f"{model_name} does not end in one linear layer, so its head cannot be exchanged; "
-            "choose another CNN, for example resnet18 or convnext_nano."
-        ) from error
-    if not isinstance(features, Tensor) or features.ndim != 4:
-        raise ModelError(
-            f"{model_name} is not a convolutional network; choose a CNN, for example resnet18."
-        )
-
-
-def _check_tag(model_name: str) -> None:
-    """Refuse `resnet18.tag` where timm knows the architecture but not the tag."""
-    try:
-        timm.get_pretrained_cfg(model_name)
-    except RuntimeError as error:
-        name, _, tag = model_name.partition(".")
-        known = ", ".join(timm.list_pretrained(f"{name}.*")) or "none"
-        raise ModelError(
-            f"{name} has no weights tagged {tag!r}. Give {name} alone, or one of: {known}."
-        ) from error
-
-
-def classifier_of(model: TimmModel) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """The classifier's name within the model, and the layer.
-
-    Raises:
-        ModelError: it is not one linear layer (or a 1×1 convolution).
-    """
-    name = model.pretrained_cfg.get("classifier")
-    if isinstance(name, str) and name:
-        layer = model.get_submodule(name)
-        if isinstance(layer, nn.Linear):
-            return name, layer
-        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            return name, layer
-    raise ModelError("the model does not end in one linear layer")
 
 
 def head_of(model: TimmModel) -> Head:
@@ -203,9 +111,11 @@ def make_optimizer(
     return torch.optim.AdamW(groups, lr=lr, betas=(config.momentum, 0.99), fused=True)
 
 
-def _create(config: Config) -> TimmModel:
+def _create(config: Config, start: Start) -> TimmModel:
     if not config.pretrained:
-        return create(config.model_name)
+        return create(start.architecture, **start.args)
+    if start.folder is not None:
+        return open_model(start.folder, f"model {config.model_name!r}")[0]
     if is_embedded(config.model_name):
         model = create(config.model_name)
         model.load_state_dict(embedded_weights(config.model_name))
@@ -227,7 +137,9 @@ def _create(config: Config) -> TimmModel:
 def has_weights_here(config: Config) -> bool:
     """Whether the model's first weights need no download."""
     name = config.model_name
-    return not config.pretrained or is_embedded(name) or _cached(name)
+    if not config.pretrained or is_embedded(name):
+        return True
+    return start_of(name).folder is not None or _cached(name)
 
 
 def _cached(model_name: str) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import HubError
 from trainer.events import Event, Progress
 from trainer.publish.account import checked_token, machine_token
 from trainer.publish.preflight import Wish
@@ -79,26 +78,17 @@ def _demo(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
 def _data(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     """The pictures that a check finds usable, as Parquet."""
     from trainer.data.names import title_of
-    from trainer.following import with_progress
-    from trainer.opening import usable_data
-    from trainer.publish.parquet import write_dataset
+    from trainer.publish.parquet import write_checked_dataset
     from trainer.publish.publication import Publication
 
     publication = Publication(wish, token)
     found = publication.checked()
     yield found
     target = publication.target(found)
-    data = yield from usable_data(job.dataset, job.config)
-    if data.provenance.kind == "hub":
-        raise HubError("These pictures come from the Hub; there is no need to publish them again.")
     with tempfile.TemporaryDirectory(prefix="lrlab-dataset-") as made:
-        yield from with_progress(
-            "Writing the pictures",
-            lambda tell: write_dataset(
-                data, Path(made), title=title_of(job.dataset), on_progress=tell
-            ),
-        )
-        yield from _whole_folder(publication, target, Path(made), "Publish the pictures")
+        folder, title = Path(made) / "dataset", title_of(job.dataset)
+        yield from write_checked_dataset(job.dataset, job.config, folder, title=title)
+        yield from _whole_folder(publication, target, folder, "Publish the pictures")
 
 
 def _whole_folder(publication, target, folder: Path, message: str) -> Generator[Event, None, None]:

@@ -24,6 +24,7 @@ from trainer.events import (
     Swept,
     Tried,
 )
+from trainer.hub_client import HUB_PREFIX
 from trainer.runner.folder import read_events, read_folder
 from trainer.transforms import Preprocess, preprocess_for
 
@@ -141,9 +142,13 @@ def run_facts(
     story = _Story()
     for event in [*read_events(run_folder)[0], *ending]:
         story.add(event)
+    config = _config_of(run_folder)
+    if config is not None and config.model_name.startswith(HUB_PREFIX):
+        base_model, base_licence = _base(config.model_name)
+        facts = replace(facts, base_model=base_model, base_licence=base_licence)
     return replace(
         facts,
-        config=_config_of(run_folder),
+        config=config,
         started=story.started,
         num_sessions=max(1, story.num_sessions),
         rates=tuple(story.swept.values()),
@@ -197,7 +202,9 @@ def _class_names(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _base(name: str) -> tuple[str, str]:
-    """The Hub id of timm's weights and their licence, as far as timm states them."""
+    """The Hub id of the weights that a training began with, and their licence where it is known."""
+    if name.startswith(HUB_PREFIX):
+        return name.removeprefix(HUB_PREFIX).partition("@")[0], ""
     try:
         known = timm.get_pretrained_cfg(name)
     except RuntimeError:  # a tag that timm does not know

@@ -13,6 +13,7 @@ from trainer.events import Event, Note, Progress
 from trainer.export import CONFIG, LoadedModel, load_model
 from trainer.onnx_export import ONNX, check_onnx, export_onnx
 from trainer.publish.card import CARD, write_card
+from trainer.publish.facts import run_folder_of
 from trainer.publish.preflight import Wish
 from trainer.publish.publication import Publication
 from trainer.publish.verify import difference, load_back, pictures_for
@@ -49,7 +50,7 @@ def push(folder: Path, wish: Wish, token: str) -> Generator[Event, None, None]:
     yield found
     target = publication.target(found)
     yield from with_onnx(local, folder)
-    run_folder = folder.parent if (folder.parent / "run.json").is_file() else None
+    run_folder = run_folder_of(folder)
     with tempfile.TemporaryDirectory(prefix="lrlab-card-") as made:
         yield Progress(text="Writing the card", done=0, total=1)
         files = _files(folder) | _card_files(folder, run_folder, Path(made), target.repo_id)
@@ -113,5 +114,7 @@ def _card_files(folder: Path, run_folder: Path | None, made: Path, repo_id: str)
     for name in (CONFIG, CARD):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, made / name)
+    if (folder / ONNX).is_file():
+        (made / ONNX).symlink_to((folder / ONNX).resolve())  # the card says whether it is there
     write_card(made, run_folder, repo_id=repo_id)
-    return {name: path for name, path in _files(made).items() if name != CONFIG}
+    return {name: path for name, path in _files(made).items() if name not in (CONFIG, ONNX)}
