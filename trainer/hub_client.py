@@ -75,15 +75,25 @@ def connect() -> "HfApi":
     Raises:
         HubError: offline is asked for, or the Hub does not answer.
     """
-    if offline():
-        raise HubError(
-            "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked. Unset it, or use a "
-            "folder or a zip on this machine."
-        )
+    asked = client()
     if not reachable(PROBE_SECONDS):
         raise HubError(
             f"The Hugging Face Hub ({endpoint()}) does not answer. Check the network and try "
             "again; folders, zips and the built-in digits work without it."
+        )
+    return asked
+
+
+def client() -> "HfApi":
+    """An anonymous client of the Hub, whether it answers or not.
+
+    Raises:
+        HubError: offline is asked for.
+    """
+    if offline():
+        raise HubError(
+            "HF_HUB_OFFLINE is set, so the Hugging Face Hub is not asked. Unset it, or use a "
+            "folder or a zip on this machine."
         )
     from huggingface_hub import HfApi
 

@@ -53,8 +53,8 @@ class Patience:
         else:
             wait = f"It was asked again for {self._spent:.0f} s"
         raise HubError(
-            f"The Hub does not take the files now ({why}). {wait}. Everything is kept here: push "
-            "again later."
+            f"The Hub does not answer as it should ({why}). {wait}. Everything is kept here: check "
+            "the network and push again later."
         )
 
     def succeeded(self, request: str) -> None:

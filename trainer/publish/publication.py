@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trainer.errors import HubError
 from trainer.events import Preflight, Progress, Pushed
 from trainer.following import with_progress
-from trainer.hub_client import connect
+from trainer.hub_client import client
 from trainer.limits import Limits
 from trainer.publish.altered import altered_files
 from trainer.publish.commit import Committed, publish_files
@@ -21,15 +21,25 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
+QUESTION_SECONDS = 10
+"""Time that the questions before a publication may lose to a Hub that does not answer."""
+
+
 class Publication:
     """One publication: the client, the login, and how patient it still is."""
 
     def __init__(self, wish: Wish, token: str) -> None:
+        """Get ready to ask the Hub.
+
+        Raises:
+            HubError: the environment forbids the network.
+        """
         self.wish = wish
         self.token = token
-        self.api: HfApi = connect()
-        self._patience = Patience(Limits.from_env().max_publish_wait_seconds)
-        be_patient(self._patience)
+        self.api: HfApi = client()
+        longest = Limits.from_env().max_publish_wait_seconds
+        self._patience = Patience(longest)
+        be_patient(Patience(min(longest, QUESTION_SECONDS)))  # until something is sent
 
     def asked(self) -> Preflight:
         """Ask everything that would make it fail; the answer holds what was found."""
