@@ -191,10 +191,9 @@ function isReady() {
 function answer({ probs, width, height, seconds }) {
   const order = Array.from(probs.keys()).sort((a, b) => probs[b] - probs[a]);
   const best = order.slice(0, TOP);
-  at("best").textContent = about.class_names[best[0]];
   at("bars").replaceChildren(...best.map((index) => bar(about.class_names[index], probs[index])));
   at("took").textContent =
-    `${seconds.toFixed(seconds < 10 ? 2 : 0)} seconds in your browser, ${width} × ${height} pixels`;
+    `${seconds.toFixed(seconds < 10 ? 2 : 0)} s in your browser · ${width} × ${height} pixels`;
   say("");
   at("result").hidden = false;
   at("trouble").hidden = true;
