@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,8 +17,10 @@ ROOT = Path(__file__).parents[1]
 class AppServer:
     """`python app.py` on a free port, with runs and caches of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        """Start it; `env` is its environment in place of the test's."""
         self.folder = folder
+        self.env = dict(os.environ if env is None else env)
         self.runs = folder / "runs"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -28,7 +31,7 @@ class AppServer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {
-            **os.environ,
+            **self.env,
             "LRLAB_RUNS": str(self.runs),
             "LRLAB_CACHE": str(self.folder / "cache"),
             "GRADIO_TEMP_DIR": str(self.folder / "temp"),

@@ -16,6 +16,8 @@ from trainer.stopping import stoppable
 
 if TYPE_CHECKING:
     from trainer.jobs import Job
+    from trainer.publish.publication import Publication
+    from trainer.publish.target import Target
 
 KIND_OF = {"push": "model", "push-demo": "space", "push-data": "dataset"}
 """What each part of a publication makes on the Hub."""
@@ -62,6 +64,7 @@ def _demo(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     """A Static Space; it links to the model of the same name."""
     from trainer.jobs import model_folder
     from trainer.publish.demo import write_demo
+    from trainer.publish.examples import shareable_examples
     from trainer.publish.publication import Publication
 
     folder = model_folder(job.model)
@@ -71,8 +74,10 @@ def _demo(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     target = publication.target(found)
     yield Progress(text="Making the page", done=0, total=1)
     with tempfile.TemporaryDirectory(prefix="lrlab-demo-") as made:
-        write_demo(folder, Path(made), repo_id=target.repo_id)
-        yield from _whole_folder(publication, target, Path(made), "Publish the demo page")
+        page, title = Path(made) / "page", target.repo_id.partition("/")[2]
+        examples = shareable_examples(folder, Path(made) / "examples")
+        write_demo(folder, page, repo_id=target.repo_id, title=title, examples=examples)
+        yield from _whole_folder(publication, target, page, "Publish the demo page")
 
 
 def _data(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
@@ -91,7 +96,10 @@ def _data(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
         yield from _whole_folder(publication, target, folder, "Publish the pictures")
 
 
-def _whole_folder(publication, target, folder: Path, message: str) -> Generator[Event, None, None]:
+def _whole_folder(
+    publication: "Publication", target: "Target", folder: Path, message: str
+) -> Generator[Event, None, None]:
+    """Put every file of a folder that was made for it into one commit, and compare the hashes."""
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
     publication.check_card(target, files["README.md"].read_text(encoding="utf-8"))
     done = yield from publication.send(target, files, message)
