@@ -25,6 +25,7 @@ COMMENTS = {
     "docs/LOG.md": "What was tried and measured, failures too",
     "docs/shots/": "Screenshots, made by make shots",
     "pyproject.toml": "Project metadata; settings of ruff, pytest and the type checker",
+    "trainer/publish/page/": "The demo page, and ONNX Runtime Web, pinned",
     "requirements.txt": "What the Space and make app install, pinned",
     "tests/data/hub_values.json": "Licenses, tasks, scopes and LFS suffixes that the Hub knows",
     "tests/data/lr_curves.json": "Ten curves with what the published rules say of them",
@@ -48,6 +49,14 @@ def options_table() -> str:
     return "\n".join(rows)
 
 
+FOLDERS = ("docs/shots/", "trainer/publish/page/")
+"""Folders that the tree shows as one line."""
+
+
+def _shown_as(path: str) -> str:
+    return next((folder for folder in FOLDERS if path.startswith(folder)), path)
+
+
 def file_tree() -> str:
     """One line a file: its path and its first sentence."""
     listed = subprocess.run(
@@ -57,7 +66,7 @@ def file_tree() -> str:
         text=True,
         check=True,
     ).stdout.split("\n")
-    paths = {"docs/shots/" if path.startswith("docs/shots/") else path for path in listed if path}
+    paths = {_shown_as(path) for path in listed if path}
     kept = sorted((path for path in paths if (ROOT / path).exists()), key=_order)
     lines = [f"{path:33} {COMMENTS.get(path) or _first_sentence(ROOT / path)}" for path in kept]
     return "\n".join(["```", *lines, "```"])

@@ -35,7 +35,7 @@ class Publisher:
         self._log = log
         self._lock = threading.Lock()
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._owners: dict[str, str] = {}
+        self._runs: dict[str, Run] = {}
 
     def check_room(self, owner: str) -> None:
         """Refuse a second publication of one visitor, and too many of all.
@@ -44,9 +44,11 @@ class Publisher:
             BusyError: there is no room.
         """
         with self._lock:
-            if owner in self._owners.values():
+            # A process takes a moment to end after its run has.
+            runs = [run for run in self._runs.values() if not _has_ended(run)]
+            if owner in [run.owner for run in runs]:
                 raise BusyError("You are publishing something already. Wait for it to end.")
-            if len(self._owners) >= MAX_AT_ONCE:
+            if len(runs) >= MAX_AT_ONCE:
                 raise BusyError("Others are publishing. Try again in a minute; nothing is lost.")
 
     def start(self, run: Run, token: str) -> None:
@@ -68,7 +70,7 @@ class Publisher:
                     text=True,
                     start_new_session=True,
                 )
-            self._processes[run.run_id], self._owners[run.run_id] = process, run.owner
+            self._processes[run.run_id], self._runs[run.run_id] = process, run
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it died at once; the thread below says so
             process.stdin.write(f"{token}\n")
@@ -111,4 +113,9 @@ class Publisher:
             write_run(replace(left, status="stopped" if stopped else "failed"))
         with self._lock:
             self._processes.pop(run.run_id, None)
-            self._owners.pop(run.run_id, None)
+            self._runs.pop(run.run_id, None)
+
+
+def _has_ended(run: Run) -> bool:
+    now = read_folder(Path(run.folder))
+    return now is None or now.status in ENDED
