@@ -33,7 +33,11 @@ class Outcome:
 def fuzz(url: str, num_requests: int, seed: int) -> Outcome:
     """Send requests in batches; wait for each batch's events to end."""
     rng, outcome = random.Random(seed), Outcome()
-    with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+    # A connection each: one that lies idle while a stream is read is closed by the server.
+    once = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(
+        base_url=url, timeout=PATIENCE_SECONDS, trust_env=False, limits=once
+    ) as client:
         dependencies = client.get("/config").json()["dependencies"]
         while outcome.sent < num_requests:
             session = f"fuzz{rng.getrandbits(60):x}"
