@@ -21,6 +21,8 @@ MIN_BYTES_PER_SECOND = 1_000
 GRACE_SECONDS = 60.0
 MAX_JSON_DEPTH = 60
 """Lists and objects within each other in a request; the page's own have about six."""
+_MAX_INTEGER = 2**63
+"""Gradio cannot repeat a larger one in its answer."""
 _URL = re.compile(r"\s*([a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
 
@@ -151,14 +153,14 @@ def check_json(body: bytes) -> None:
     """Refuse what gradio would stumble over, or what would make it fetch a file for the visitor.
 
     A file's `path` in a request may be a URL, which gradio downloads without a limit. NaN and
-    infinity are no JSON, no browser sends them, and gradio cannot repeat them in its answer. What
-    else is no JSON is left for gradio to refuse.
+    infinity are no JSON, no browser sends them, and gradio cannot repeat them in its answer, as
+    little as large integers. What else is no JSON is left for gradio to refuse.
 
     Raises:
         BodyRefused: too deep, no number, no text, or a file that lies elsewhere.
     """
     try:
-        value = json.loads(body, parse_constant=_finite, parse_float=_finite)
+        value = json.loads(body, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
         if b"\\ud" in body.lower():  # half a character: no answer could repeat it
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -184,6 +186,13 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise BodyRefused(400, "The request holds a number that is none, or that has no end.")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+        raise BodyRefused(400, "The request holds a number that is too large.")
     return value
 
 
