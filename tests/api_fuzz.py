@@ -92,12 +92,12 @@ def _data(rng: random.Random, num_inputs: int) -> Any:
 
 
 def _value(rng: random.Random) -> Any:
-    plain = [None, True, 0, -1, 2**63, 1e308, -1e308, "", "0", "auto"]
+    plain = [None, True, 0, -1, 2**62, 1e308, -1e308, "", "0", "auto"]
     texts = ["../../etc/passwd", "/etc/passwd", "a/b", "\x00", "<img src=x onerror=alert(1)>"]
     texts += ["{{7*7}}", "quick", "custom", "sgd", "1e-3", "ℬ𝒾𝑔", "hf://datasets/a/b", "'\"`;$(id)"]
     kind = rng.random()
     if kind < 0.01:
-        return float(rng.choice(["nan", "inf"]))
+        return rng.choice([float("nan"), float("inf"), 2**63])
     if kind < 0.45:
         return rng.choice(plain)
     if kind < 0.75:

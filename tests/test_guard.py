@@ -65,6 +65,19 @@ def test_a_program_without_an_origin_may_post_but_a_cross_site_fetch_may_not() -
     assert post({**LOCAL, "Sec-Fetch-Site": "same-origin"}) == 200
 
 
+async def broken(_: object) -> PlainTextResponse:
+    raise KeyError("no such event")
+
+
+def test_what_gradio_stumbles_over_is_answered_in_words() -> None:
+    app = Router([Route(JOIN, broken, methods=["POST"])])
+    guarded = Guard(app, intake=Intake(temp_root(), Limits()))
+    answer = ask(guarded, JOIN, method="POST", headers=LOCAL, chunks=[b"{}"])
+    assert answer.status == 400
+    assert "could not make sense" in json.loads(answer.body)["error"]
+    assert "KeyError" not in answer.body.decode()
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_every_method_that_changes_something_is_looked_at(method: str) -> None:
     foreign = {**LOCAL, "Origin": "https://evil.example"}

@@ -5,6 +5,7 @@ answers every origin with credentials, and serves routes that this app has no us
 """
 
 import json
+import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -40,6 +41,11 @@ NAME_WORDS = (
     "This app answers only under the names of its own machine (localhost, 127.0.0.1). To reach it "
     "under another name, start it with that name in LRLAB_HOSTS."
 )
+
+
+SENSELESS_WORDS = "The app could not make sense of this request. Reload the page and try again."
+
+_log = logging.getLogger("lrlab")
 
 
 class Guard:
@@ -91,6 +97,12 @@ class Guard:
                 await self._app(scope, replayed(whole, body), unless_refused)
         except BodyRefused as raised:
             refusal = raised
+        except Exception as error:
+            if started:
+                raise
+            # Gradio looks up what the request names, an event for example, without a check.
+            _log.warning("gradio could not carry out a request: %s", type(error).__name__)
+            refusal = BodyRefused(400, SENSELESS_WORDS)
         else:
             refusal = body.refusal  # gradio caught it, and had its own words
         if refusal is not None and not started:
