@@ -128,8 +128,8 @@ def _steps_per_second(server: AppServer, run_id: str, seconds: float) -> float:
 
 def _num_steps(server: AppServer, run_id: str) -> int:
     journal = server.runs / run_id / "events.jsonl"
-    lines = journal.read_text(encoding="utf-8").splitlines()
-    return max((json.loads(line).get("step", 0) for line in lines), default=0)
+    events = map(json.loads, journal.read_text(encoding="utf-8").splitlines())
+    return max((event["step"] for event in events if event["event"] == "step"), default=0)
 
 
 if __name__ == "__main__":
