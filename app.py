@@ -7,25 +7,40 @@ import secrets
 import signal
 import sys
 import tempfile
+import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"  # a visitor's download never carries our token
-os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / "lrlab-gradio"))
+# A folder of our own even where the variable is set, for everything old in it is removed.
+os.environ["GRADIO_TEMP_DIR"] = str(
+    Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()) / "lrlab-gradio"
+)
 
 from starlette.middleware import Middleware
 
+from trainer.data.cache import cache_root
+from trainer.errors import UserError
+from trainer.limits import Limits
+from trainer.redact import redact_output
 from trainer.runner import Runner
 from ui.context import Context
 from ui.guard import Guard, answered_names
-from ui.origin import is_loopback
+from ui.intake import Intake
+from ui.origin import is_loopback, on_space
 from ui.page import build_page
+from ui.password import checked_by, read_password
+from ui.temp import keep_swept, sweep, sweep_folders, temp_root
 from ui.theme import css, theme
 
 RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
+KEEP_UPLOADS_SECONDS = 86_400.0
+"""How long a Space keeps an uploaded archive; on a machine of yours they stay."""
 
-
+limits = Limits.from_env()
 runner = Runner(RUNS)
 context = Context(runner)
 demo = build_page(context).queue(api_open=False, max_size=64, default_concurrency_limit=16)
@@ -34,11 +49,13 @@ demo = build_page(context).queue(api_open=False, max_size=64, default_concurrenc
 def main() -> None:
     """Start the app on this machine, or on a Space."""
     arguments = _parser().parse_args()
+    password = _password(ask=arguments.password)
+    redact_output()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # atexit closes the runner
-    names = answered_names(arguments.host, shared=arguments.share)
     context.login.open_to_others = arguments.share or not is_loopback(arguments.host)
     runner.recover()
     atexit.register(runner.close)
+    keep_swept(_chores(), closing=threading.Event())
     demo.launch(
         prevent_thread_lock=True,
         server_name=arguments.host,
@@ -46,33 +63,64 @@ def main() -> None:
         share=arguments.share,
         theme=theme(),
         css=css(),
-        run_history=False,
-        show_error=False,
-        enable_monitoring=False,
-        strict_cors=True,
-        state_session_capacity=500,
-        max_file_size="500mb",
         footer_links=["gradio", "settings"],
-        blocked_paths=[str(RUNS.resolve())],
         ssr_mode=False,
-        app_kwargs={"middleware": [Middleware(Guard, names=names)]},
+        **_guarded(arguments, password),
     )
     runner.start()  # after the page answers: importing torch twice takes the cores for a while
     demo.block_thread()
 
 
+def _guarded(arguments: argparse.Namespace, password: str | None) -> dict[str, Any]:
+    """What of `launch` keeps the app and its visitors safe."""
+    names = answered_names(arguments.host, shared=arguments.share)
+    guard = Middleware(Guard, intake=Intake(temp_root(), limits), names=names)
+    return {
+        "run_history": False,  # it would keep what was typed, in the browser
+        "show_error": False,
+        "enable_monitoring": False,
+        "strict_cors": True,
+        "state_session_capacity": 500,
+        "max_file_size": limits.max_archive_bytes,
+        "allowed_paths": [],
+        "blocked_paths": [str(RUNS.resolve()), str(cache_root().resolve())],
+        "app_kwargs": {"middleware": [guard]},
+        "auth": checked_by(password) if password else None,
+        "auth_message": "Type any name, and the password that you were given.",
+    }
+
+
+def _chores() -> list[partial[Any]]:
+    """What the sweeper does again and again."""
+    chores: list[partial[Any]] = [partial(sweep, temp_root(), max_seconds=limits.max_temp_seconds)]
+    if on_space():
+        chores.append(partial(sweep_folders, runner.uploads, max_seconds=KEEP_UPLOADS_SECONDS))
+    return chores
+
+
+def _password(*, ask: bool) -> str | None:
+    try:
+        return read_password(ask=ask)
+    except UserError as error:
+        sys.exit(str(error))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Start LR Lab in a browser.")
-    on_space = "SPACE_ID" in os.environ
-    host = "0.0.0.0" if on_space else "127.0.0.1"
+    host = "0.0.0.0" if on_space() else "127.0.0.1"
     parser.add_argument("--share", action="store_true", help="make a public link for a week")
+    parser.add_argument(
+        "--password",
+        action="store_true",
+        help="ask at the terminal for a password that opens the app; or set LRLAB_PASSWORD",
+    )
     parser.add_argument("--host", default=host, help="address to listen on")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on")
     return parser
 
 
 if __name__ == "__main__":
-    if "SPACE_ID" not in os.environ:
+    if not on_space():
         # Off Spaces gradio signs its sessions with a constant; this makes it a secret.
         os.environ.setdefault("OAUTH_CLIENT_SECRET", secrets.token_hex(32))
     main()

@@ -21,6 +21,7 @@ COMMENTS = {
     "LICENSE": "Apache-2.0",
     "Makefile": "make app, test, lint, shots, docs",
     "README.md": "This page; its first lines configure the Space",
+    "SECURITY.md": "What is promised against misuse, and what is not",
     "benchmarks/accuracy.json": "The figures of the accuracy table below",
     "docs/LOG.md": "What was tried and measured, failures too",
     "docs/shots/": "Screenshots, made by make shots",

@@ -7,8 +7,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 
 from asgi import ask
+from trainer.limits import Limits
 from ui.guard import Guard
+from ui.intake import Intake
 from ui.origin import LOOPBACK_NAMES, SHARE_NAMES, answered_names, is_local, same_origin
+from ui.temp import temp_root
 
 LOCAL = {"Host": "127.0.0.1:7860"}
 JOIN = "/gradio_api/queue/join"
@@ -21,8 +24,12 @@ async def reached(_: object) -> PlainTextResponse:
 EVERYTHING = Router([Route("/{path:path}", reached, methods=["GET", "POST", "PUT", "DELETE"])])
 
 
+def guard(names: tuple[str, ...] | None = None) -> Guard:
+    return Guard(EVERYTHING, intake=Intake(temp_root(), Limits()), names=names)
+
+
 def post(headers: dict[str, str], names: tuple[str, ...] | None = None) -> int:
-    return ask(Guard(EVERYTHING, names=names), JOIN, method="POST", headers=headers).status
+    return ask(guard(names), JOIN, method="POST", headers=headers).status
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def post(headers: dict[str, str], names: tuple[str, ...] | None = None) -> int:
     ],
 )
 def test_another_websites_post_is_refused_in_words(origin: str) -> None:
-    answer = ask(Guard(EVERYTHING), JOIN, method="POST", headers={**LOCAL, "Origin": origin})
+    answer = ask(guard(), JOIN, method="POST", headers={**LOCAL, "Origin": origin})
     assert answer.status == 403
     assert "another website" in json.loads(answer.body)["detail"]
 
@@ -58,11 +65,24 @@ def test_a_program_without_an_origin_may_post_but_a_cross_site_fetch_may_not() -
     assert post({**LOCAL, "Sec-Fetch-Site": "same-origin"}) == 200
 
 
+async def broken(_: object) -> PlainTextResponse:
+    raise KeyError("no such event")
+
+
+def test_what_gradio_stumbles_over_is_answered_in_words() -> None:
+    app = Router([Route(JOIN, broken, methods=["POST"])])
+    guarded = Guard(app, intake=Intake(temp_root(), Limits()))
+    answer = ask(guarded, JOIN, method="POST", headers=LOCAL, chunks=[b"{}"])
+    assert answer.status == 400
+    assert "could not make sense" in json.loads(answer.body)["error"]
+    assert "KeyError" not in answer.body.decode()
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_every_method_that_changes_something_is_looked_at(method: str) -> None:
     foreign = {**LOCAL, "Origin": "https://evil.example"}
-    assert ask(Guard(EVERYTHING), JOIN, method=method, headers=foreign).status == 403
-    assert ask(Guard(EVERYTHING), JOIN, method="GET", headers=foreign).status == 200
+    assert ask(guard(), JOIN, method=method, headers=foreign).status == 403
+    assert ask(guard(), JOIN, method="GET", headers=foreign).status == 200
 
 
 def test_a_space_and_a_named_proxy_are_known_by_their_names(
@@ -100,7 +120,7 @@ def test_the_names_follow_how_the_app_was_started(monkeypatch: pytest.MonkeyPatc
 
 def test_two_hosts_in_one_request_are_refused() -> None:
     headers = [("Host", "127.0.0.1:7860"), ("Host", "evil.example")]
-    assert ask(Guard(EVERYTHING), "/", headers=headers).status == 400
+    assert ask(guard(), "/", headers=headers).status == 400
 
 
 @pytest.mark.parametrize(
@@ -125,7 +145,7 @@ def test_two_hosts_in_one_request_are_refused() -> None:
     ],
 )
 def test_routes_without_use_are_closed(path: str) -> None:
-    assert ask(Guard(EVERYTHING), path, headers=LOCAL).status == 404
+    assert ask(guard(), path, headers=LOCAL).status == 404
 
 
 @pytest.mark.parametrize(
@@ -133,17 +153,17 @@ def test_routes_without_use_are_closed(path: str) -> None:
     ["/", "/config", "/gradio_api/file=/tmp/lrlab/httpx.png", "/gradio_api/run/predict", JOIN],
 )
 def test_the_pages_own_routes_are_open(path: str) -> None:
-    assert ask(Guard(EVERYTHING), path, headers=LOCAL).status == 200
+    assert ask(guard(), path, headers=LOCAL).status == 200
 
 
 def test_every_answer_says_who_may_frame_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ("/", "/proxy=x"):
-        headers = ask(Guard(EVERYTHING), path, headers=LOCAL).headers
+        headers = ask(guard(), path, headers=LOCAL).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
         assert headers["content-security-policy"] == "frame-ancestors 'self'"
     monkeypatch.setenv("SPACE_ID", "me/lab")
-    headers = ask(Guard(EVERYTHING), "/", headers=LOCAL).headers
+    headers = ask(guard(), "/", headers=LOCAL).headers
     assert "https://huggingface.co" in headers["content-security-policy"]
 
 

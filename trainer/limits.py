@@ -28,6 +28,14 @@ class Limits:
     """Unpacked size over packed size, for the whole zip."""
     max_depth: int = 4
     """Folders within folders of a zip."""
+    max_request_bytes: int = 2_000_000
+    """Size of a request to the app that is no upload."""
+    max_client_bytes: int = 200_000_000
+    """Bytes that one visitor sends within ten minutes before the next upload has to wait."""
+    min_free_bytes: int = 2_000_000_000
+    """Disk that uploads leave free, or a fifth of the disk where that is less."""
+    max_temp_seconds: int = 3_600
+    """How long uploaded pictures and files made for a download are kept."""
     max_epochs: int = 1_000
     """Epochs of one phase."""
     max_batch_size: int = 1_024

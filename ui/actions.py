@@ -1,7 +1,6 @@
 """What the page's buttons do, as functions of the visit: submit, stop, resume, show, choose."""
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,12 @@ from trainer.plan_words import plan_words
 from ui.context import Context
 from ui.controls import config_from
 from ui.data_panel import OTHER
+from ui.temp import new_folder
 from ui.visit import PLACES, Visit
 from ui.words import count, shorten
+
+_MAX_SEARCH = 200
+"""Letters of a search that are read; an id on the Hub has at most 96 on either side."""
 
 
 def chosen_model(settings: dict[str, Any]) -> str:
@@ -107,7 +110,7 @@ def planned(context: Context, visit: Visit, settings: dict[str, Any]) -> tuple[s
 
 def search(text: str) -> tuple[list[tuple[str, str]], str]:
     """Datasets of the Hub for what was typed, as (label, id), and a sentence if there are none."""
-    typed = text.strip() if isinstance(text, str) else ""
+    typed = text.strip()[:_MAX_SEARCH] if isinstance(text, str) else ""
     if not typed:
         return [], "Type some words, for example “flowers”, or an id: owner/name."
     exact = [(f"Use {shorten(typed, 50)}", typed)] if "/" in typed else []
@@ -143,7 +146,7 @@ def archive(context: Context, visit: Visit) -> str:
     folder = Path(run.folder) / "model" if run is not None else None
     if folder is None or not folder.is_dir():
         raise ModelError("There is no finished model here to download.")
-    target = Path(tempfile.mkdtemp()) / "model"
+    target = new_folder() / "model"
     return shutil.make_archive(str(target), "zip", folder)
 
 

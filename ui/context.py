@@ -13,6 +13,7 @@ from trainer.hub_client import parse_hub_name
 from trainer.runner import Run, Runner
 from ui.confirm import Confirmations
 from ui.login import Login
+from ui.temp import temp_root
 from ui.visit import Visit
 
 _DIGITS = "digits"
@@ -70,7 +71,7 @@ class Context:
             DatasetError: there is no such upload.
         """
         source = Path(path) if isinstance(path, str) else None
-        inside = source is not None and _temp_root() in source.resolve().parents
+        inside = source is not None and temp_root() in source.resolve().parents
         if source is None or not inside or not source.is_file():
             raise DatasetError("Choose a zip file to upload.")
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", source.name)[-60:]
@@ -98,9 +99,3 @@ class Context:
 def is_online() -> bool:
     """A fast probe of the Hub; its answer is kept for some seconds."""
     return reachable()
-
-
-def _temp_root() -> Path:
-    return Path(
-        os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
-    ).resolve()

@@ -5,13 +5,22 @@ answers every origin with credentials, and serves routes that this app has no us
 """
 
 import json
-import os
+import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.origin import answered_names, is_foreign, is_local, is_named, same_origin
+from ui.body import Body, BodyRefused, check_json, drain, replayed
+from ui.intake import Intake, is_upload
+from ui.origin import (
+    answered_names,
+    is_foreign,
+    is_local,
+    is_named,
+    on_space,
+    same_origin,
+)
 
 __all__ = ["Guard", "answered_names", "is_local", "same_origin"]
 
@@ -34,12 +43,21 @@ NAME_WORDS = (
 )
 
 
-class Guard:
-    """Turns away what comes from other websites, under other names, or to routes without use."""
+SENSELESS_WORDS = "The app could not make sense of this request. Reload the page and try again."
 
-    def __init__(self, app: ASGIApp, *, names: tuple[str, ...] | None = None) -> None:
+_log = logging.getLogger("lrlab")
+
+
+class Guard:
+    """Turns away what comes from other websites, under other names, to routes without use, or
+    brings too much."""
+
+    def __init__(
+        self, app: ASGIApp, *, intake: Intake, names: tuple[str, ...] | None = None
+    ) -> None:
         """Stand before `app`; `names` are what `Host` may hold, None for anything."""
         self._app = app
+        self._intake = intake
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,12 +68,45 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
         guarded = _with_headers(send)
+        refusal = self._refusal(scope)
         if refusal is not None:
             await answer(guarded, *refusal, path=scope["path"])
-            return
-        await self._app(scope, receive, guarded)
+        elif scope["method"] in _SAFE_METHODS:
+            await self._app(scope, receive, guarded)
+        else:
+            await self._with_body(scope, receive, guarded)
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry on a request whose body is metered; a refusal replaces gradio's answer."""
+        body, started = None, False
+
+        async def unless_refused(message: Message) -> None:
+            nonlocal started
+            if started or body is None or body.refusal is None:
+                started = True
+                await send(message)
+
+        try:
+            body = self._intake.body(scope, receive)
+            if is_upload(scope):
+                await self._app(scope, body, unless_refused)
+            else:
+                whole = await body.whole()
+                check_json(whole)
+                await self._app(scope, replayed(whole, body), unless_refused)
+        except BodyRefused as raised:
+            refusal = raised
+        except Exception as error:
+            if started:
+                raise
+            # Gradio looks up what the request names, an event for example, without a check.
+            _log.warning("gradio could not carry out a request: %s", type(error).__name__)
+            refusal = BodyRefused(400, SENSELESS_WORDS)
+        else:
+            refusal = body.refusal  # gradio caught it, and had its own words
+        if refusal is not None and not started:
+            await _refuse(send, receive, body, refusal, scope)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and words for a request that goes no further."""
@@ -87,9 +138,16 @@ async def answer(send: Send, status: int, words: str, *, path: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def _refuse(
+    send: Send, receive: Receive, body: Body | None, refusal: BodyRefused, scope: Scope
+) -> None:
+    await (body.drain() if body is not None else drain(receive))
+    await answer(send, refusal.status, refusal.message, path=scope["path"])
+
+
 def frame_ancestors() -> str:
     """Who may show the page in a frame: the Hub does so with a Space, elsewhere nobody else."""
-    if "SPACE_ID" in os.environ:
+    if on_space():
         return "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co"
     return "frame-ancestors 'self'"
 

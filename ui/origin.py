@@ -78,6 +78,11 @@ def is_named(host: str, names: tuple[str, ...]) -> bool:
     return any(name.endswith(each) if each.startswith(".") else name == each for each in names)
 
 
+def on_space() -> bool:
+    """Whether the app runs as a Space of the Hugging Face Hub."""
+    return "SPACE_ID" in os.environ
+
+
 def own_hosts() -> tuple[str, ...]:
     """The names under which this app may be reached besides the `Host` that a request names.
 
@@ -94,7 +99,7 @@ def answered_names(bound_to: str, *, shared: bool) -> tuple[str, ...] | None:
     Against DNS rebinding: a stranger's page, whose name was changed to mean this machine, sends
     its own name as `Host`.
     """
-    if "SPACE_ID" in os.environ or not is_loopback(bound_to):
+    if on_space() or not is_loopback(bound_to):
         return None
     shares = SHARE_NAMES if shared else ()
     return LOOPBACK_NAMES + shares + tuple(host_name(host) for host in own_hosts())

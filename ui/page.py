@@ -5,9 +5,11 @@ from typing import Any
 
 import gradio as gr
 
+from trainer.limits import Limits
 from ui.context import Context
 from ui.data_panel import DataPanel, build_data_panel
 from ui.frame import Frame, build_frame
+from ui.limits_fold import build_limits
 from ui.predict_tab import PredictTab, build_predict_tab
 from ui.publish_tab import PublishTab, build_publish_tab
 from ui.sweep_tab import SweepTab, build_sweep_tab
@@ -55,6 +57,7 @@ def build_page(context: Context) -> gr.Blocks:
                 predict = build_predict_tab()
             with gr.Tab("Publish", id="publish"):
                 publish = build_publish_tab()
+        build_limits(Limits.from_env())
         page = Page(frame, data, tabs, sweep, train, predict, publish)
         wire(demo, page, context)
     return demo

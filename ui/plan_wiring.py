@@ -32,19 +32,16 @@ def wire_plan(page: Page, context: Context) -> None:
         try:
             visit = visit_from(value)
             words, command = actions.planned(context, visit, settings)
+            yield {train.plan: words, train.command: command, sweep.plan: ""}
+            found = await _estimated(context, visit, settings) if words else None
+            if found is not None:
+                yield {
+                    train.plan: f"{words} **{duration_words(found)}**",
+                    train.command: command,
+                    sweep.plan: f"**About {approximately(found.sweep_seconds)} on this machine.**",
+                }
         except Exception as error:  # noqa: BLE001 shown beside the control, not as a toast
             yield {train.plan: f"⚠ {as_shown(error).message}", train.command: "", sweep.plan: ""}
-            return
-        yield {train.plan: words, train.command: command, sweep.plan: ""}
-        if not words:
-            return
-        found = await _estimated(context, visit, settings)
-        if found is not None:
-            yield {
-                train.plan: f"{words} **{duration_words(found)}**",
-                train.command: command,
-                sweep.plan: f"**About {approximately(found.sweep_seconds)} on this machine.**",
-            }
 
     watched = [train.preset, train.lr, *train.settings.values(), *sweep.settings.values()]
     gr.on(

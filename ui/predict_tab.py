@@ -3,6 +3,22 @@
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.data_classes import ImageData
+
+
+class Picture(gr.Image):
+    """An image that is handed on as it was uploaded, for the worker to decode under limits.
+
+    `gr.Image` opens every picture in the app's own process and decodes each that is not RGB,
+    of whatever format and size.
+    """
+
+    is_template = True
+    """For the browser it is gradio's own image."""
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """Return the path of what was uploaded."""
+        return payload.path if payload is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +46,7 @@ def build_predict_tab() -> PredictTab:
     )
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
-            image = gr.Image(
+            image = Picture(
                 type="filepath",
                 sources=["upload", "webcam", "clipboard"],
                 label="Picture",

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import csv
 import io
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,10 +15,12 @@ from trainer.data.sheet import read_sheet
 from trainer.errors import PictureError
 from trainer.events import Failed, Predicted
 from trainer.jobs import Job
+from trainer.limits import Limits
 from trainer.runner import Run
 from trainer.runner.folder import ENDED
 from ui.context import Context
 from ui.result_view import end_card
+from ui.temp import new_folder
 from ui.visit import Visit
 from ui.words import percent, seconds, shorten, text
 
@@ -33,8 +34,11 @@ async def predict(
     """The answers so far, until all are there; and why there are no more, if it failed.
 
     Raises:
-        UserError: no such model, or the queue is full.
+        UserError: no such model, too many pictures, or the queue is full.
     """
+    limit = Limits.from_env().max_predict_images
+    if len(images) > limit:
+        raise PictureError(f"These are {len(images):,} pictures; choose at most {limit} at once.")
     job = Job(kind="predict", config=config_for(), model=context.model(model), images=tuple(images))
     run = context.runner.submit(job, owner=f"{visit.visitor}:predict")
     answers: list[Predicted] = []
@@ -92,7 +96,7 @@ def csv_file(answers: list[Predicted], names: list[str]) -> str:
     for answer, name in zip(answers, names, strict=False):
         best, prob = answer.probs[0] if answer.probs else ("", "")
         writer.writerow([_cell(name), _cell(best), prob, answer.error])
-    path = Path(tempfile.mkdtemp()) / "predictions.csv"
+    path = new_folder() / "predictions.csv"
     path.write_text(out.getvalue(), encoding="utf-8")
     return str(path)
 

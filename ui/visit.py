@@ -60,4 +60,6 @@ def visit_from(value: object) -> Visit:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= _MAX_TEXT else ""
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+        return ""
+    return value

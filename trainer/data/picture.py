@@ -11,6 +11,7 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy
@@ -41,6 +42,9 @@ _MAX_PASSES = 24
 
 _MAX_SLOW_BYTES = 1_000_000
 """Size up to which the formats that Pillow decodes in Python are read."""
+
+_STRIP_PIXELS = 1_000_000
+"""Pixels of a grey picture that are scaled at once."""
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -144,7 +148,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     That one turns 16-bit grey white and float black, and shows what transparency hides.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(numpy.asarray(image))).convert("RGB")
+        return Image.fromarray(_to_8_bit(image)).convert("RGB")
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
@@ -154,25 +158,43 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bit(pixels: numpy.ndarray) -> numpy.ndarray:
-    """Scale grey pixels [H, W] of 16 bits, 32 bits or floating point to 0..255.
+def _to_8_bit(image: Image.Image) -> numpy.ndarray:
+    """Scale grey pixels of 16 bits, 32 bits or floating point to 0..255, as [H, W].
 
     16-bit values keep their high byte, as Pillow does for 16-bit colour. Floats are taken as
     0..1 or 0..255 where they lie within; whatever fits no known range is stretched from its
-    lowest to its highest value.
+    lowest to its highest value. Strip by strip: at 25 Mpx each copy of all would be 100 MB.
     """
-    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:  # of either byte order
-        return (pixels >> 8).astype("uint8")
-    values = pixels.astype("float32")
-    numpy.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    known = (65535.0,) if pixels.dtype.kind in "iu" else (1.0, 255.0)
+    scaled = numpy.empty((image.height, image.width), dtype="uint8")
+    if image.mode.startswith("I;16"):  # of either byte order
+        for rows, pixels in _strips(image):
+            scaled[rows] = pixels >> 8
+        return scaled
+    spans = [(float(v.min()), float(v.max())) for v in map(_finite, _strips(image))]
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    known = (65535.0,) if image.mode.startswith("I") else (1.0, 255.0)
     top = next((top for top in known if low >= 0.0 and high <= top), None)
-    if top is None:
-        values -= low
-        top = max(high - low, 1e-30)
-    values *= 255.0 / top  # in place: at 25 Mpx each copy is 100 MB
-    return numpy.rint(values, out=values).astype("uint8")
+    for strip in _strips(image):
+        values = _finite(strip)
+        if top is None:
+            values -= low
+        values *= 255.0 / (max(high - low, 1e-30) if top is None else top)
+        scaled[strip[0]] = numpy.rint(values, out=values)
+    return scaled
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[slice, numpy.ndarray]]:
+    """The picture's rows, some at a time, each with its pixels [rows, W]."""
+    step = max(1, _STRIP_PIXELS // image.width)
+    for begin in range(0, image.height, step):
+        end = min(begin + step, image.height)
+        yield slice(begin, end), numpy.asarray(image.crop((0, begin, image.width, end)))
+
+
+def _finite(strip: tuple[slice, numpy.ndarray]) -> numpy.ndarray:
+    """A strip's pixels as floats, with 0 for what is no number."""
+    values = strip[1].astype("float32")
+    return numpy.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _reason(error: BaseException, data: bytes, limits: Limits) -> str:

@@ -1,0 +1,85 @@
+"""The folder of what is kept for a short while: uploaded pictures, and files made for a download.
+
+Gradio forgets a file that came only in part, and what an earlier process left.
+"""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+PARTIAL_SECONDS = 60.0
+"""After so long without a byte an unfinished upload is taken for aborted."""
+SWEEP_SECONDS = 30.0
+
+
+def temp_root() -> Path:
+    """Where gradio puts uploads and what handlers return."""
+    root = os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
+    return Path(root).resolve()
+
+
+def new_folder() -> Path:
+    """An empty folder for a file that somebody is about to download; it is swept with the rest."""
+    root = temp_root()
+    root.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="lrlab-", dir=root))
+
+
+def sweep(root: Path, *, max_seconds: float, now: float | None = None) -> int:
+    """Remove what is older than `max_seconds`, and unfinished uploads; return the bytes freed.
+
+    Links are removed, never followed.
+    """
+    now = time.time() if now is None else now
+    freed = 0
+    for folder, _, names in os.walk(root, topdown=False):
+        place = Path(folder)
+        for name in names:
+            # An upload that comes in is a file right under the root, and moves when it is whole.
+            limit = min(PARTIAL_SECONDS, max_seconds) if place == root else max_seconds
+            freed += _remove_old(place / name, now - limit)
+        if place != root:
+            with suppress(OSError):  # not empty, or gone already
+                if place.stat().st_mtime < now - PARTIAL_SECONDS:
+                    place.rmdir()
+    return freed
+
+
+def sweep_folders(root: Path, *, max_seconds: float, now: float | None = None) -> None:
+    """Remove each folder right under `root` that is older than `max_seconds`, whole."""
+    now = time.time() if now is None else now
+    for folder in root.iterdir() if root.is_dir() else ():
+        with suppress(OSError):
+            if folder.is_dir() and folder.lstat().st_mtime < now - max_seconds:
+                shutil.rmtree(folder)
+
+
+def keep_swept(
+    chores: Sequence[Callable[[], object]], *, closing: threading.Event
+) -> threading.Thread:
+    """Start a thread that does the chores at once, and again until `closing` is set."""
+
+    def serve() -> None:
+        while True:
+            for chore in chores:
+                chore()
+            if closing.wait(SWEEP_SECONDS):
+                return
+
+    thread = threading.Thread(target=serve, name="sweeper", daemon=True)
+    thread.start()
+    return thread
+
+
+def _remove_old(path: Path, before: float) -> int:
+    with suppress(OSError):  # gradio may remove it just now
+        state = path.lstat()
+        if max(state.st_mtime, state.st_ctime) < before:
+            path.unlink()
+            return state.st_size
+    return 0
