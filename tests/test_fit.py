@@ -207,10 +207,10 @@ def test_a_loss_that_is_not_a_number_ends_the_run_with_step_and_rate(tmp_path: P
     learner = _learner(tiny_config(epochs=2, lr=0.004, schedule="constant"), pretend=False)
     events = fit(learner, tmp_path, should_stop=never)
     seen = 0
-    with pytest.raises(ConfigError, match=r"not a number at step 4, at the rate 0\.004"):
+    with pytest.raises(ConfigError, match=r"not a number at step 2, at the rate 0\.004"):
         for event in events:
             seen += isinstance(event, Step)
-            if seen == 3:  # as after an update that was too large
+            if seen == 1:  # as after an update that was too large
                 with torch.no_grad():
                     head_of(learner.model).linear.bias[0] = math.nan
 

@@ -19,16 +19,15 @@ from trainer.jobs import Job, job_from_dict
 from trainer.limits import Limits
 from trainer.runner import Run, Runner
 from trainer.runner.folder import (
-    append_event,
     create_run,
     new_run_id,
-    read_events,
     read_folder,
     read_run,
     record,
     request_stop,
     write_run,
 )
+from trainer.runner.journal import append_event, read_events
 from trainer.runner.lane import worker_environment
 
 SECRETS = {

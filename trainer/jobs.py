@@ -40,6 +40,8 @@ class Job:
     top: int = 5
     resume: bool = False
     """Go on from the run folder's checkpoint."""
+    at_once: int | None = None
+    """Images of a training step that fit into memory together, as far as that is known."""
     repo_id: str = ""
     public: bool = False
 
@@ -152,7 +154,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
 
 def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    from trainer.checkpoint import load_checkpoint
+    from trainer.checkpoint import load_checkpoint, versions
     from trainer.data.samples import samples
     from trainer.data.sheet import write_sheet
     from trainer.evaluate import evaluate_features
@@ -167,10 +169,16 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
             yield Note(
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
+        if checkpoint.versions != versions():
+            yield Note(
+                text="It was begun with other versions or on another processor: the run "
+                "goes on in the same way, but not bit for bit."
+            )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
+    learner.at_once = job.at_once
     run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
     if run is None:
         return

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.events import Failed, Stopped
-from trainer.runner.folder import append_event, read_folder, request_stop, write_run
+from trainer.runner.folder import read_folder, request_stop, write_run
+from trainer.runner.journal import append_event
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 

@@ -18,13 +18,12 @@ from trainer.limits import Limits
 from trainer.runner.folder import (
     ENDED,
     Run,
-    append_event,
     create_run,
-    read_events,
     read_folder,
     read_run,
     write_run,
 )
+from trainer.runner.journal import append_event, read_events
 from trainer.runner.lane import Lane, ask_to_stop
 
 TRAIN, QUICK = "train", "quick"
