@@ -29,7 +29,9 @@ demo = build_page(Context(runner)).queue(api_open=False, max_size=64, default_co
 def main() -> None:
     """Start the app on this machine, or on a Space."""
     arguments = _parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # atexit closes the runner
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # nohup
+            signal.signal(kind, lambda *_: sys.exit(0))  # atexit closes the runner
     runner.recover()
     atexit.register(runner.close)
     demo.launch(

@@ -22,10 +22,12 @@ from trainer.errors import DiskFullError, UserError
 from trainer.events import Event, Failed, Stopped
 from trainer.jobs import Job, execute, job_from_dict
 from trainer.memory import TooBigError, is_out_of_memory
-from trainer.runner.journal import Journal
+from trainer.runner.journal import Journal, append_event
 from trainer.runner.lock import check_free, held
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+LOCK_SECONDS = 10.0
+"""For an earlier worker of the run to end."""
 ENDED = ("done", "stopped", "failed")
 
 
@@ -144,7 +146,7 @@ def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[
     """
     folder = Path(run.folder)
     journal = Journal(folder)
-    with held(folder):
+    with held(folder, seconds=LOCK_SECONDS):
         run = replace(run, status="running", pid=os.getpid(), interrupted=False)
         patiently(lambda: write_run(run))
         status = "done"
@@ -159,6 +161,12 @@ def record(run: Run, should_stop: Callable[[], bool] | None = None) -> Iterator[
         interrupted = status == "stopped" and not stop_requested(folder)
         ended = replace(run, status=status, interrupted=interrupted)
         patiently(lambda: write_run(ended))
+
+
+def refuse(run: Run, error: UserError) -> None:
+    """End a run that cannot even begin."""
+    append_event(Path(run.folder), Failed(error=type(error).__name__, message=str(error)))
+    write_run(replace(run, status="failed"))
 
 
 def _guarded(run: Run, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -7,6 +7,7 @@ number and the boot id inside tell people whose it is, and which boot a number b
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,16 +18,23 @@ LOCK = ".lock"
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, seconds: float = 0.0) -> Iterator[None]:
     """Hold the folder's lock.
+
+    Args:
+        folder: it must exist.
+        seconds: to wait for it: a worker may take some to leave its last checkpoint.
 
     Raises:
         BusyError: another process holds it.
     """
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _taken(handle):
-            raise _busy(folder)
+        deadline = time.monotonic() + seconds
+        while not _taken(handle):
+            if time.monotonic() >= deadline:
+                raise _busy(folder)
+            time.sleep(0.2)
         with suppress(OSError):  # a full disk: the lock holds without the words
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps({"pid": os.getpid(), "boot": boot_id()}).encode(), 0)
