@@ -71,7 +71,7 @@ def test_uploads_stay_while_a_run_refers_to_them_or_they_are_new(tmp_path: Path)
     for name, days in (("used", 5.0), ("unused", 5.0), ("new", 0.5)):
         (uploads / name).mkdir(parents=True)
         (uploads / name / "photos.zip").write_bytes(b"zip")
-        os.utime(uploads / name, (NOW - days * DAY,) * 2)
+        os.utime(uploads / name, (NOW - days * DAY, NOW - days * DAY))
     run = _run(tmp_path, "train", 3, dataset=str(uploads / "used" / "photos.zip"))
     clean(tmp_path, Limits(), now=NOW)
     assert {path.name for path in uploads.iterdir()} == {"used", "new"}
