@@ -150,7 +150,7 @@ def test_an_app_that_ends_or_is_killed_goes_on_with_its_runs_when_it_is_back(
     themselves, in order, and lose no step that was saved."""
     runs = tmp_path / "runs"
     runs.mkdir()
-    first, second = _run(runs, epochs=60), _run(runs, epochs=1)
+    first, second = _run(runs, epochs=30), _run(runs, epochs=1)
     for number, how in enumerate((signal.SIGTERM, signal.SIGKILL)):
         app = AppServer(tmp_path)
         try:
@@ -173,7 +173,7 @@ def test_an_app_that_ends_or_is_killed_goes_on_with_its_runs_when_it_is_back(
     finally:
         app.stop()
     assert _now(first).status == "done"
-    assert _steps(first) == list(range(1, 60 * 23 + 1))  # none lost, none twice
+    assert _steps(first) == list(range(1, 30 * 23 + 1))  # none lost, none twice
     events = _events(first)
     notes = [event.text for event in events if isinstance(event, Note)]
     resumed = [note for note in notes if note.startswith("The app was started again, resuming")]

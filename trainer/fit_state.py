@@ -124,13 +124,14 @@ def save(run: Fit) -> Path:
     elif run.optimizer_state is not None:  # stopped again before its phase went on
         tensors["optim"] = run.optimizer_state
     names = Progression.__dataclass_fields__
-    training = run.learner.training_runtime
+    training, runtime = run.learner.training_runtime, run.learner.runtime
+    measured = run.learner.features is not None or runtime.images_per_second > 0
     state = {name: getattr(run.at, name) for name in names} | {
         "seconds": run.seconds(),
         "best_loss": run.at.best_loss if math.isfinite(run.at.best_loss) else None,
         "config": run.learner.config.to_dict(),
         # Another arithmetic would be another run: what was measured at its start stays.
-        "runtime": run.learner.runtime.to_dict() if run.learner.features else None,
+        "runtime": runtime.to_dict() if measured else None,
         "training_runtime": training.to_dict() if training else None,
         "at_once": run.learner.at_once,
     }

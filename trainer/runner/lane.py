@@ -134,7 +134,7 @@ class Lane:
             with contextlib.suppress(OSError):
                 process.stdin.close()  # the worker sees the end of its input and stops
 
-    def close(self, seconds: float = 8.0) -> None:
+    def close(self, seconds: float = 7.0) -> None:
         """End the worker; what it does gets `seconds` to leave a checkpoint."""
         self.begin_close()
         process = self._process
@@ -145,7 +145,7 @@ class Lane:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._thread.join(seconds)  # it marks a run that had to be killed
+        self._thread.join(1.0)  # it marks a run that had to be killed
 
     def _serve(self) -> None:
         while (process := self._start()) is not None:

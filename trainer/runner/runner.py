@@ -49,6 +49,9 @@ LANE_OF = {
 CLEAN_SECONDS = 3600.0
 """Between two times of clearing up."""
 
+CLOSE_SECONDS = 7.0
+"""For both workers to end, together: a Space that is restarted has ten seconds."""
+
 ADOPT_SECONDS = 30.0
 """For the workers of an app that was killed to leave their checkpoints and end."""
 
@@ -237,10 +240,11 @@ class Runner:
     def close(self) -> None:
         """End both workers; a training that runs leaves a checkpoint."""
         self._closed.set()
+        deadline = time.monotonic() + CLOSE_SECONDS
         for lane in self._lanes.values():
             lane.begin_close()
         for lane in self._lanes.values():
-            lane.close()
+            lane.close(max(0.1, deadline - time.monotonic()))
         self._locks.close()
 
     def _keep_clean(self) -> None:

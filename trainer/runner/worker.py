@@ -28,7 +28,7 @@ from trainer.runner.vitals import BEAT_SECONDS
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-CLOSE_SECONDS = 8.0
+CLOSE_SECONDS = 6.0
 """For the run to leave a checkpoint; then the process ends, whatever it does."""
 
 _ABANDONED = 75
