@@ -51,7 +51,9 @@ def main() -> None:
     arguments = _parser().parse_args()
     password = _password(ask=arguments.password)
     redact_output()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # atexit closes the runner
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # nohup
+            signal.signal(kind, lambda *_: sys.exit(0))  # atexit closes the runner
     context.login.open_to_others = arguments.share or not is_loopback(arguments.host)
     runner.recover()
     atexit.register(runner.close)

@@ -20,6 +20,7 @@ class AppServer:
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         """Start it; `env` is its environment in place of the test's."""
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.env = dict(os.environ if env is None else env)
         self.runs = folder / "runs"
         with socket.socket() as free:

@@ -52,7 +52,8 @@ from trainer.publish.front_matter import front_matter
 from trainer.publish.markup import fenced, plain, text
 from trainer.publish.plots import draw_plots, plots_of
 from trainer.publish.sections import body
-from trainer.runner.folder import append_event, create_run, record
+from trainer.runner.folder import create_run, record
+from trainer.runner.journal import append_event
 from trainer.transforms import Preprocess
 
 REPO = "ada/squares"

@@ -53,7 +53,11 @@ class Outcome:
 
 def _learner(config: Config, *, pretend: bool) -> Learner:
     # Hard to tell apart, so that accuracy is not 1 from the first epoch on.
-    return tiny_learner(config, tiny_data(18, 9, spread=150), pretend=pretend)
+    learner = tiny_learner(config, tiny_data(18, 9, spread=150), pretend=pretend)
+    # On a busy machine each run would measure for itself, and could choose other arithmetic.
+    learner.runtime = replace(learner.runtime, images_per_second=1000.0, threads=1)
+    learner.training_runtime = learner.runtime
+    return learner
 
 
 def _outcome(learner: Learner, events: list[Event], run: Any) -> Outcome:
@@ -207,10 +211,10 @@ def test_a_loss_that_is_not_a_number_ends_the_run_with_step_and_rate(tmp_path: P
     learner = _learner(tiny_config(epochs=2, lr=0.004, schedule="constant"), pretend=False)
     events = fit(learner, tmp_path, should_stop=never)
     seen = 0
-    with pytest.raises(ConfigError, match=r"not a number at step 4, at the rate 0\.004"):
+    with pytest.raises(ConfigError, match=r"not a number at step 2, at the rate 0\.004"):
         for event in events:
             seen += isinstance(event, Step)
-            if seen == 3:  # as after an update that was too large
+            if seen == 1:  # as after an update that was too large
                 with torch.no_grad():
                     head_of(learner.model).linear.bias[0] = math.nan
 

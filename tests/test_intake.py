@@ -142,7 +142,7 @@ def test_a_full_disk_is_said_with_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = shutil.disk_usage(tmp_path)
-    guard = guarded(tmp_path, min_free_bytes=2_000_000)
+    guard = guarded(tmp_path, min_upload_free_bytes=2_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=1_500_000))
     answer = post(guard, UPLOAD, [b"x"])
     assert answer.status == 507

@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,19 +20,21 @@ from trainer.errors import BusyError
 from trainer.events import Done, Evaluated, Event, Failed, Note, Started, Step, Stopped, to_json
 from trainer.jobs import Job, job_from_dict
 from trainer.limits import Limits
-from trainer.runner import Run, Runner
+from trainer.runner import Run, Runner, vitals
 from trainer.runner.folder import (
-    append_event,
     create_run,
     new_run_id,
-    read_events,
     read_folder,
     read_run,
     record,
     request_stop,
     write_run,
 )
+from trainer.runner.journal import append_event, last_events, read_events
 from trainer.runner.lane import worker_environment
+from trainer.runner.lock import boot_id, held, is_held
+from trainer.runner.restart import after_death
+from trainer.runner.turns import Waiting, in_turn
 
 SECRETS = {
     "HF_TOKEN": "hf_secret",
@@ -57,16 +62,26 @@ def _wait(what: Callable[[], Any], seconds: float = 120) -> Any:
     raise AssertionError("it did not happen in time")
 
 
-def _ended(runner: Runner, run: Run) -> Run:
+def _ended(
+    runner: Runner, run: Run, *, wait_for: tuple[str, ...] = ("done", "stopped", "failed")
+) -> Run:
     def ended() -> Run | None:
         now = runner.get(run.run_id)
-        return now if now and now.status in ("done", "stopped", "failed") else None
+        return now if now and now.status in wait_for else None
 
     return _wait(ended)
 
 
 def _steps(runner: Runner, run: Run) -> list[int]:
     return [e.step for e in runner.events(run.run_id)[0] if isinstance(e, Step)]
+
+
+def _notes(runner: Runner, run: Run) -> list[str]:
+    return [e.text for e in runner.events(run.run_id)[0] if isinstance(e, Note)]
+
+
+def _restarts(runner: Runner, run: Run) -> list[str]:
+    return [note for note in _notes(runner, run) if note.startswith("The worker died")]
 
 
 def _now(runner: Runner, run: Run) -> Run:
@@ -171,7 +186,8 @@ def test_the_queue_is_in_order_and_fair_and_quick_runs_do_not_wait(
     assert len(out) == 1
     assert isinstance(out[0], Stopped)
     assert "queue" in out[0].message
-    assert [runner.position(run.run_id) for run in (third, fourth)] == [1, 2]
+    # The visitor whose turn it is goes before the one who has a run already.
+    assert [runner.position(run.run_id) for run in (fourth, third)] == [1, 2]
     for run in (third, fourth, first):
         runner.stop(run.run_id)
     stopped = _ended(runner, first)
@@ -216,19 +232,78 @@ def test_a_run_that_is_ended_at_once_is_marked_and_its_worker_replaced(runner: R
 def test_a_worker_that_is_killed_loses_nothing_but_its_last_steps(runner: Runner) -> None:
     run = runner.submit(_train(4), owner="a")
     _wait(lambda: list(Path(run.folder).glob("ckpt-*")))
+    killed = time.monotonic()
     os.kill(_now(runner, run).pid, signal.SIGKILL)
-    assert _ended(runner, run).status == "failed"
-    died = runner.events(run.run_id)[0][-1]
-    assert isinstance(died, Failed)
-    assert died.error == "WorkerDied"
-    assert "resume" in died.message
-    assert runner.resume(run.run_id, owner="a") is not None
+    _wait(lambda: _restarts(runner, run))
+    assert time.monotonic() - killed < 5
     assert _ended(runner, run).status == "done"
     steps = _steps(runner, run)
     assert steps[-1] == 92
     assert set(steps) == set(range(1, 93))
-    notes = [e.text for e in runner.events(run.run_id)[0] if isinstance(e, Note)]
-    assert any(note.startswith("Going on from step") for note in notes)
+    assert re.search(r"died \(.*killed\), resuming from step \d+\.", _restarts(runner, run)[0])
+    assert any(note.startswith("Going on from step") for note in _notes(runner, run))
+
+
+def test_a_worker_that_hangs_is_found_and_replaced(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vitals, "SILENT_SECONDS", 4.0)
+    run = runner.submit(_train(3), owner="a")
+    _wait(lambda: _steps(runner, run))
+    os.kill(_now(runner, run).pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    _wait(lambda: _restarts(runner, run))
+    assert time.monotonic() - stopped < 15
+    assert "no sign of life" in _restarts(runner, run)[0]
+    monkeypatch.undo()  # the next one may be slow to import
+    assert _ended(runner, run).status == "done"
+
+
+def test_a_worker_that_is_asked_to_end_leaves_a_checkpoint_and_its_run_goes_on(
+    runner: Runner,
+) -> None:
+    run = runner.submit(_train(3), owner="a")
+    _wait(lambda: _steps(runner, run))
+    pid = _now(runner, run).pid
+    os.kill(pid, signal.SIGTERM)
+    _wait(lambda: _gone(pid), 10)
+    assert _ended(runner, run, wait_for=("done", "failed")).status == "done"
+    assert _steps(runner, run) == list(range(1, 70))  # it lost none
+
+
+def test_a_run_that_has_had_its_time_is_stopped_with_a_checkpoint(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = runner._lanes["train"]
+    monkeypatch.setattr(lane, "_max_seconds", 3.0)
+    run = _ended(runner, runner.submit(_train(LONG), owner="a"))
+    assert run.status == "stopped"
+    assert any("A run may take" in note for note in _notes(runner, run))
+    last = runner.events(run.run_id)[0][-1]
+    assert isinstance(last, Stopped)
+    assert Path(run.folder, last.checkpoint, "manifest.json").is_file()
+
+
+def test_many_that_submit_at_once_do_not_take_more_places_than_there_are(runner: Runner) -> None:
+    taken: list[Run] = []
+
+    def submit(number: int) -> None:
+        try:
+            taken.append(runner.submit(_train(LONG), owner=f"v{number % 3}"))
+        except BusyError:
+            return
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 4  # the fixture's limit
+    assert max(Counter(run.owner for run in taken).values()) <= 2
+    for run in taken:
+        runner.stop(run.run_id)
+    for run in taken:
+        _ended(runner, run)
 
 
 def test_an_error_of_the_user_ends_the_run_in_words_and_not_the_worker(runner: Runner) -> None:
@@ -263,31 +338,142 @@ def _unfinished(root: Path, *, pid: int, status: str = "running") -> Run:
     return write_run(replace(create_run(root, _train(1), owner="a"), pid=pid, status=status))
 
 
-def test_runs_of_an_app_that_died_are_marked_and_those_of_a_living_one_left(
+def test_runs_of_an_app_that_died_go_on_in_order_and_those_of_a_living_process_are_left(
     tmp_path: Path,
 ) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    living = subprocess.Popen(["sleep", "60"])
-    try:
-        lost = [_unfinished(tmp_path, pid=dead.pid, status=s) for s in ("running", "queued")]
-        # After a restart in a container, the app has the number that it had before.
-        lost.append(_unfinished(tmp_path, pid=os.getpid()))
-        kept = _unfinished(tmp_path, pid=living.pid)
-        done = _unfinished(tmp_path, pid=dead.pid, status="done")
-        (tmp_path / "junk").mkdir()
-        runner = Runner(tmp_path)  # not started
+    lost = [_unfinished(tmp_path, pid=dead.pid, status=s) for s in ("queued", "running", "queued")]
+    # After a restart in a container, the app has the number that it had before.
+    lost.append(_unfinished(tmp_path, pid=os.getpid()))
+    check = Job(kind="check", config=tiny_config(), dataset="digits")
+    asked = create_run(tmp_path, check, owner="b")
+    mine = write_run(replace(create_run(tmp_path, _train(1), owner="cli"), pid=dead.pid))
+    tired = write_run(replace(_unfinished(tmp_path, pid=dead.pid), restarts=3))
+    kept = _unfinished(tmp_path, pid=dead.pid)
+    done = _unfinished(tmp_path, pid=dead.pid, status="done")
+    (tmp_path / "junk").mkdir()
+    runner = Runner(tmp_path)  # not started
+    with held(Path(kept.folder)):
         runner.recover()
-    finally:
-        living.kill()
-        living.wait()
-    for run in lost:
+        again = Runner(tmp_path)
+        again.recover()  # the folder of runs is the first one's
+    assert [runner.position(run.run_id) for run in lost] == [2, 0, 3, 1]
+    assert [_now(runner, run).status for run in lost] == ["queued"] * 4
+    assert [_now(runner, run).restarts for run in lost] == [0, 1, 0, 1]
+    for run in (lost[1], lost[3]):
+        assert _notes(runner, run) == ["The app was started again, beginning again."]
+    assert _notes(runner, lost[0]) == []
+    for run in (asked, mine, tired):
         assert _now(runner, run).status == "stopped"
         (event,) = runner.events(run.run_id)[0]
         assert isinstance(event, Stopped)
     assert _now(runner, kept).status == "running"
     assert _now(runner, done).status == "done"
     assert runner.events(kept.run_id)[0] == runner.events(done.run_id)[0] == []
+    runner.close()
+
+
+def test_a_run_whose_worker_dies_again_and_again_is_not_begun_again_for_ever(
+    tmp_path: Path,
+) -> None:
+    run = _unfinished(tmp_path, pid=1)
+    (tmp_path / run.run_id / "ckpt-00000007").mkdir()
+    for count in (1, 2, 3):
+        assert after_death(run, "signal 11", Limits())
+        found = read_folder(Path(run.folder))
+        assert found is not None
+        assert (found.status, found.restarts, found.job["resume"]) == ("queued", count, True)
+        run = write_run(replace(found, status="running"))
+    assert not after_death(run, "signal 11", Limits())
+    *notes, died = read_events(Path(run.folder))[0]
+    assert notes == [Note(text="The worker died (signal 11), resuming from step 7.")] * 3
+    assert isinstance(died, Failed)
+    assert died.error == "WorkerDied"
+    assert "begun again 3 times" in died.message
+    assert "resume" in died.message
+
+
+def test_after_a_lack_of_memory_a_run_takes_half_as_many_images_at_once(tmp_path: Path) -> None:
+    run = _unfinished(tmp_path, pid=1)
+    for at_once in (32, 16):
+        assert after_death(run, vitals.LACK_OF_MEMORY, Limits())
+        found = read_folder(Path(run.folder))
+        assert found is not None
+        assert job_from_dict(found.job).at_once == at_once
+        run = write_run(replace(found, status="running"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "stop", "closing", "expected"),
+    [
+        ("train", "done", False, False, "done"),
+        ("train", "stopped", True, False, "stopped"),
+        ("train", "running", True, False, "stopped"),
+        ("train", "running", False, True, "stopped"),
+        ("sweep", "running", False, False, "queued"),
+        ("check", "running", False, False, "failed"),
+        ("predict", "queued", False, False, "failed"),
+    ],
+)
+def test_what_becomes_of_a_run_whose_worker_died(
+    tmp_path: Path, kind: str, status: str, *, stop: bool, closing: bool, expected: str
+) -> None:
+    run = write_run(replace(_unfinished(tmp_path, pid=1, status=status), kind=kind))
+    if stop:
+        request_stop(Path(run.folder))
+    again = after_death(run, "exit code 1", Limits(), closing=closing)
+    found = read_folder(Path(run.folder))
+    assert found is not None
+    assert (again, found.status) == (expected == "queued", expected)
+    assert found.interrupted == closing  # and so it goes on when the app is back
+
+
+def test_a_worker_is_ended_for_a_reason_in_words() -> None:
+    limits = Limits(max_silent_seconds=60, max_memory_percent=50)
+    vitals_of = vitals.Vitals(1, beat_at=0.0)
+
+    def trouble(now: float, *, memory: int = 0, ready: bool = True) -> str:
+        return vitals_of.trouble(now, limits, ready=ready, memory=memory, room=100)
+
+    assert trouble(29) == ""
+    assert "no sign of life" in trouble(31)
+    assert trouble(31, ready=False) == ""
+    assert trouble(1, memory=90) == ""  # it carries out no run
+    vitals_of.begin(0.0)
+    assert trouble(1, memory=50) == ""
+    assert trouble(1, memory=51) == vitals.LACK_OF_MEMORY
+    for now in range(0, 60, 2):
+        vitals_of.beat(now, 3)
+    assert trouble(59) == ""
+    vitals_of.beat(61, 3)
+    assert "no progress" in trouble(61)
+    vitals_of.beat(61, 4)
+    assert trouble(62) == ""
+    assert vitals_of.overdue(62, 61)
+    assert not vitals_of.overdue(62, 63)
+    vitals_of.stop_asked = 62.0
+    assert not vitals_of.overdue(63, 61)
+    vitals_of.beat(183, 5)
+    assert "did not stop" in trouble(183)
+
+
+def test_memory_is_read_where_the_system_tells() -> None:
+    assert 1e7 < vitals.memory_of(os.getpid()) < vitals.machine_memory() < 1e14
+    assert vitals.memory_of(2**22 + 1) == 0
+
+
+def test_two_processes_do_not_carry_out_the_same_run(tmp_path: Path) -> None:
+    run = create_run(tmp_path, _train(1), owner="cli")
+    before = Path(run.folder, "run.json").read_text()
+    with held(Path(run.folder)):
+        assert is_held(Path(run.folder))
+        with pytest.raises(BusyError, match=f"number {os.getpid()}"):
+            create_run(tmp_path, _train(2), owner="cli", run_id=run.run_id)
+    assert Path(run.folder, "run.json").read_text() == before
+    assert json.loads(Path(run.folder, ".lock").read_text())["boot"] == boot_id()
+    assert not is_held(Path(run.folder))  # though the file is there: its holder let go
+    create_run(tmp_path, _train(2), owner="cli", run_id=run.run_id)
 
 
 def test_a_stop_that_comes_before_the_worker_began_is_not_lost(tmp_path: Path) -> None:
@@ -329,6 +515,31 @@ def test_a_job_survives_its_folder(tmp_path: Path) -> None:
     values = json.loads((tmp_path / run.run_id / "run.json").read_text())
     assert job_from_dict(values["job"]) == job
     assert os.listdir(tmp_path / run.run_id) == ["run.json"]  # noqa: PTH208 names are enough
+
+
+def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
+    notes = [Note(text=f"{index}") for index in range(3)]
+    append_event(tmp_path, notes[0])
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write(to_json(notes[1])[:20])  # the disk was full, or the power went
+    _, offset = read_events(tmp_path)
+    append_event(tmp_path, notes[2])
+    assert read_events(tmp_path)[0] == [notes[0], notes[2]]
+    assert read_events(tmp_path, offset)[0] == [notes[2]]
+    assert last_events(tmp_path, 60) == [notes[2]]
+
+
+def test_visitors_take_turns(tmp_path: Path) -> None:
+    def turns(names: str, running: str | None = None) -> str:
+        queue = [Waiting(tmp_path / str(index), name) for index, name in enumerate(names)]
+        return "".join(each.owner + each.folder.name for each in in_turn(queue, running))
+
+    assert turns("aab") == "a0b2a1"
+    assert turns("aab", "a") == "b2a0a1"
+    assert turns("abcab") == "a0b1c2a3b4"
+    assert turns("") == ""
+    again = [Waiting(tmp_path, "a"), Waiting(tmp_path, "b", again=True)]
+    assert [each.owner for each in in_turn(again, "b")] == ["b", "a"]
 
 
 def test_events_are_read_from_an_offset_and_half_a_line_is_left_for_later(tmp_path: Path) -> None:

@@ -164,5 +164,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # nohup
+            signal.signal(kind, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main())

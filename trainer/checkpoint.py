@@ -2,27 +2,32 @@
 
 `ckpt-<step>/` holds safetensors and JSON only. It is written to a temporary sibling, each file
 flushed to disk, a manifest of sizes and SHA-256 last, then renamed; two generations are kept.
-The marker protocol is Orbax's: what has no manifest does not exist.
+The marker protocol is Orbax's: what has no manifest does not exist. The manifest also holds its
+own digest, the step, a digest of the config, and the versions that wrote it.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.errors import CheckpointError
 
 KEEP = 2
-_MANIFEST, _STATE = "manifest.json", "state.json"
+FORMAT = 2
+"""Of the manifest; a generation of another format is not read."""
+_MANIFEST, _STATE, _REPLACED = "manifest.json", "state.json", ".replaced-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Checkpoint:
     """Plain values: position in the run, best figures, rates, the config."""
     skipped: tuple[str, ...] = ()
     """Newer generations that were damaged, with what was wrong."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """What wrote it: `versions()` of that process."""
 
 
 def save_checkpoint(
@@ -47,21 +54,14 @@ def save_checkpoint(
     final = folder / f"ckpt-{step:08d}"
     making = folder / f".making-{final.name}-{os.getpid()}"
     try:
-        # Left by a process that died and had the same number, as in a restarted container.
-        shutil.rmtree(making, ignore_errors=True)
+        _clear_leftovers(folder)
         making.mkdir(parents=True)
         for name, values in tensors.items():
             plain = {key: value.detach().cpu().contiguous() for key, value in values.items()}
             safetensors.torch.save_file(plain, making / f"{name}.safetensors")
         (making / _STATE).write_text(json.dumps(state))
-        _write_manifest(making)
-        replaced = folder / f".replaced-{final.name}"
-        shutil.rmtree(replaced, ignore_errors=True)
-        if final.exists():  # never without one of the two, and a rename is quick
-            final.replace(replaced)
-        making.replace(final)
-        shutil.rmtree(replaced, ignore_errors=True)
-        _flush(folder)
+        _write_manifest(making, step, state)
+        _put_in_place(making, final)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"The checkpoint at step {step} could not be saved ({error}). The last one is kept."
@@ -73,6 +73,33 @@ def save_checkpoint(
     return final
 
 
+def _put_in_place(making: Path, final: Path) -> None:
+    """Rename a complete generation; an older one of the same step counts until it is replaced."""
+    replaced = final.with_name(f"{_REPLACED}{final.name}")
+    if final.exists():
+        final.replace(replaced)
+    try:
+        making.replace(final)
+    except OSError:
+        if replaced.exists():
+            replaced.replace(final)
+        raise
+    _flush(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """What a process that died while it saved has left; the run folder's lock keeps others out."""
+    for path in folder.glob(".making-ckpt-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(f"{_REPLACED}ckpt-*"):
+        final = folder / path.name.removeprefix(_REPLACED)
+        if final.exists():
+            shutil.rmtree(path, ignore_errors=True)
+        else:  # it died between the two renames
+            path.replace(final)
+
+
 def load_checkpoint(folder: Path) -> Checkpoint:
     """The newest generation that is undamaged.
 
@@ -82,14 +109,17 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     wrong: list[str] = []
     for path in _generations(folder):
         try:
-            files = [path / name for name in _verified(path)]
+            manifest = _verified(path)
+            files = [path / name for name in sorted(manifest["files"])]
             tensors = {
                 file.stem: safetensors.torch.load_file(file)
                 for file in files
                 if file.suffix == ".safetensors"
             }
             state = json.loads((path / _STATE).read_text())
-            return Checkpoint(path, tensors, state, tuple(wrong))
+            if _digest(state.get("config")) != manifest["config"]:
+                raise ValueError("its settings are not those of its manifest")
+            return Checkpoint(path, tensors, state, tuple(wrong), manifest["versions"])
         except (OSError, ValueError, SafetensorError) as error:
             wrong.append(f"{path.name}: {error}")
     found = "; ".join(wrong) or "there is none"
@@ -101,41 +131,83 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_generations(folder))
 
 
+def versions() -> dict[str, str]:
+    """What a run's numbers depend on besides its settings: bit for bit the same only with these."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
 def _generations(folder: Path) -> list[Path]:
-    """Newest first."""
-    return sorted(folder.glob("ckpt-*"), reverse=True)
+    """Newest first; one that was about to be replaced comes after its successor."""
+    found = [*folder.glob("ckpt-*"), *folder.glob(f"{_REPLACED}ckpt-*")]
+    return sorted(found, key=lambda p: (p.name.removeprefix(_REPLACED), p.name), reverse=True)
 
 
-def _write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path, step: int, state: Mapping[str, Any]) -> None:
     files = {}
     for path in sorted(folder.iterdir()):
         _flush(path)
         files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    body = {
+        "version": FORMAT,
+        "step": step,
+        "config": _digest(state.get("config")),
+        "versions": versions(),
+        "files": files,
+    }
     manifest = folder / _MANIFEST
-    manifest.write_text(json.dumps({"version": 1, "files": files}))
+    manifest.write_text(_sealed(body))
     _flush(manifest)
+    _flush(folder)
 
 
-def _verified(folder: Path) -> list[str]:
-    """The names of a generation's files, each of them undamaged.
+def _sealed(body: Mapping[str, Any]) -> str:
+    """The manifest's text: the body and its digest."""
+    return json.dumps({**body, "sha256": _digest(body)})
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """The manifest of a generation whose files are all undamaged.
 
     Raises:
         ValueError: what is wrong.
     """
+    manifest = _manifest(folder)
+    for name, facts in manifest["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != facts["bytes"]:
+            raise ValueError(f"{name} is missing or cut off")
+        if _sha256(path) != facts["sha256"]:
+            raise ValueError(f"{name} is damaged")
+    return manifest
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, with its own digest as it must be.
+
+    Raises:
+        ValueError: it is missing, damaged, of another format, or of another step.
+    """
     try:
-        files = json.loads((folder / _MANIFEST).read_text())["files"]
-        facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+        text = (folder / _MANIFEST).read_text()
+        body = json.loads(text)
+        body.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError("its manifest is missing or damaged") from error
-    if _STATE not in facts:
+    if text != _sealed(body):
         raise ValueError("its manifest is damaged")
-    for name, (size, digest) in facts.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise ValueError(f"{name} is missing or cut off")
-        if _sha256(path) != digest:
-            raise ValueError(f"{name} is damaged")
-    return sorted(facts)
+    if body.get("version") != FORMAT:
+        raise ValueError("its manifest is of another version of this program")
+    if folder.name.removeprefix(_REPLACED) != f"ckpt-{body['step']:08d}":
+        raise ValueError("its manifest is of another step")
+    return body
 
 
 def _sha256(path: Path) -> str:

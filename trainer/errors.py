@@ -7,6 +7,7 @@ UserError (a ValueError; exit code 2)
 ├── ModelError       the model is unknown, unsafe or cannot be loaded
 ├── HubError         the Hugging Face Hub is unreachable or refused
 ├── CheckpointError  a checkpoint is missing or damaged
+├── DiskFullError    there is no room for what a run writes
 └── BusyError        somebody else's run has the place; try again later
 
 Anything else that is raised is a defect of ours (exit code 1).
@@ -39,6 +40,10 @@ class HubError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint is missing, damaged or of another configuration."""
+
+
+class DiskFullError(UserError):
+    """There is no room on the disk for what a run writes."""
 
 
 class BusyError(UserError):

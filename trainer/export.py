@@ -59,17 +59,20 @@ def export_model(
     exported.load_state_dict({key: value.contiguous() for key, value in state.items()})
     making = folder.with_name(f".making-{folder.name}-{os.getpid()}")
     names = list(class_names)
-    save_for_hf(
-        exported,
-        str(making),
-        model_config={"label_names": names},
-        safe_serialization=True,
-        data_config=preprocess.to_timm(),
-    )
-    _mend_config(making / CONFIG)
-    (making / WEIGHTS).chmod(0o644)  # safetensors makes it unreadable for others
-    shutil.rmtree(folder, ignore_errors=True)  # a resumed run that had ended
-    making.replace(folder)
+    try:
+        save_for_hf(
+            exported,
+            str(making),
+            model_config={"label_names": names},
+            safe_serialization=True,
+            data_config=preprocess.to_timm(),
+        )
+        _mend_config(making / CONFIG)
+        (making / WEIGHTS).chmod(0o644)  # safetensors makes it unreadable for others
+        shutil.rmtree(folder, ignore_errors=True)  # a resumed run that had ended
+        making.replace(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return folder
 
 

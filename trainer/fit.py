@@ -13,10 +13,12 @@ import torch
 
 from trainer.batches import epoch_batches, seed_for
 from trainer.checkpoint import Checkpoint
+from trainer.errors import CheckpointError, ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
-from trainer.fit_state import Fit, Progression, load_optimizer, restore, save
+from trainer.fit_state import Fit, Progression, load_optimizer, restore, save, saved
 from trainer.infer import infer
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
+from trainer.limits import Limits
 from trainer.metrics import accuracy_and_loss
 from trainer.model import head_of, make_optimizer, set_mode
 from trainer.plan import (
@@ -31,7 +33,14 @@ from trainer.plan import (
 from trainer.stopping import StopRequested, stoppable
 from trainer.sweep import rate_from, sweep
 from trainer.task import Task, task_for
-from trainer.update import READ_EVERY, read_losses, reads_together, set_momentum, update
+from trainer.update import (
+    READ_EVERY,
+    parts_words,
+    read_losses,
+    reads_together,
+    set_momentum,
+    update,
+)
 
 
 def fit(
@@ -56,19 +65,31 @@ def fit(
         The finished run with the best weights loaded into the model; none if it was stopped.
 
     Raises:
-        ConfigError: the loss is not finite; the message names the step and the rate.
+        ConfigError: the loss or a weight is not finite; the message names the step and the rate.
+            Or there are more steps than the limits allow.
+        CheckpointError: a checkpoint cannot be saved; the last one is kept.
     """
     run = Fit(learner, folder, plan(learner.config), Progression(), {}, time.perf_counter())
+    _check_length(run)
     if resume is not None:
         restore(run, resume)
         yield Note(text=f"Going on from step {run.at.step} of {run.total_steps}.")
     try:
         yield from stoppable(_run_phases(run), should_stop)
     except StopRequested:
-        yield _stopped(run)
+        yield from _stopped(run)
         return None
     learner.model.load_state_dict(run.best)
     return run
+
+
+def _check_length(run: Fit) -> None:
+    limit = Limits.from_env().max_steps
+    if run.total_steps > limit:
+        raise ConfigError(
+            f"That would be {run.total_steps:,} steps; up to {limit:,} are allowed here. Choose "
+            "fewer epochs or a larger batch_size."
+        )
 
 
 def _run_phases(run: Fit) -> Generator[Event, None, None]:
@@ -139,6 +160,7 @@ def _choose_rate(run: Fit, phase: Phase) -> Iterator[Event]:
     swept = yield from sweep(run.learner, phase)
     run.at.lr, note = rate_from(swept, default_lr(phase, config))
     yield note
+    yield from saved(run)  # a sweep is not made twice
 
 
 def _run_epoch(run: Fit, phase: Phase, task: Task, epoch: int) -> Iterator[Event]:
@@ -169,13 +191,13 @@ def _run_epoch(run: Fit, phase: Phase, task: Task, epoch: int) -> Iterator[Event
         best=best,
         seconds=time.perf_counter() - began,
     )
-    if not phase.cached or at.epoch == phase.epochs:
-        save(run)
+    if not phase.cached or at.epoch == phase.epochs or run.save_is_due():
+        yield from saved(run)
 
 
 def _steps(
     run: Fit, phase: Phase, task: Task, epoch: int, batches: list[np.ndarray], first: int
-) -> Iterator[Step]:
+) -> Iterator[Event]:
     """The updates of an epoch from its `first` batch on.
 
     On a GPU the losses are read together every few steps, because reading one waits for it.
@@ -188,6 +210,7 @@ def _steps(
     began, done = time.perf_counter(), 0
     together = reads_together(learner.runtime.device)
     pending: list[tuple[int, float, torch.Tensor]] = []
+    at_once = learner.at_once
     assert run.optimizer is not None and at.lr is not None
     for index, indices in enumerate(batches[first:], start=first):
         position = at.step_in_phase / total
@@ -215,6 +238,11 @@ def _steps(
                 seconds_left=left if run.at.phase == len(run.phases) - 1 else None,
             )
         pending = []
+        if learner.at_once != at_once:
+            at_once = learner.at_once
+            yield Note(text=parts_words(learner))
+        if run.save_is_due():
+            yield from saved(run)
 
 
 def _validate(run: Fit, phase: Phase) -> Generator[Event, None, np.ndarray]:
@@ -238,11 +266,14 @@ def _next_phase(run: Fit) -> None:
     run.learner.model.load_state_dict(run.best)
 
 
-def _stopped(run: Fit) -> Stopped:
-    path = save(run)
-    return Stopped(
-        step=run.at.step,
-        total_steps=run.total_steps,
-        checkpoint=path.name,
-        message=f"Stopped at step {run.at.step} of {run.total_steps}; it can go on from there.",
-    )
+def _stopped(run: Fit) -> Iterator[Event]:
+    """Leave a checkpoint and say so; or say loudly that an older one is the last."""
+    at, total = run.at.step, run.total_steps
+    message = f"Stopped at step {at} of {total}; it can go on from there."
+    try:
+        name = save(run).name
+    except CheckpointError as error:
+        name = max((path.name for path in run.folder.glob("ckpt-*")), default="")
+        where = f"from {name}" if name else "from its beginning"
+        message = f"Stopped at step {at} of {total}. {error} It can go on {where}."
+    yield Stopped(step=at, total_steps=total, checkpoint=name, message=message)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer import disk
 from trainer.checkpoint import Checkpoint, save_checkpoint
+from trainer.errors import CheckpointError, ConfigError
+from trainer.events import Event, Note, Progress
 from trainer.learner import Learner
 from trainer.plan import Phase, num_steps
 from trainer.runtime import runtime_from
+
+SAVE_SECONDS = 60.0
+"""Between two checkpoints within an epoch: at most so much is lost when the process is killed."""
+
+SAVE_SHARE = 0.05
+"""Of the time that saving may take; where a checkpoint takes longer it is made less often."""
 
 
 @dataclass(slots=True)
@@ -51,6 +61,9 @@ class Fit:
     optimizer: torch.optim.Optimizer | None = None
     optimizer_state: dict[str, Tensor] | None = None
     """What a checkpoint holds for the optimizer of the phase that is resumed."""
+    saved_at: float = field(default_factory=time.perf_counter)
+    save_seconds: float = 0.0
+    """What the last checkpoint took."""
 
     @property
     def total_steps(self) -> int:
@@ -61,25 +74,81 @@ class Fit:
         """Time spent on the run, earlier sittings included."""
         return self.at.seconds + time.perf_counter() - self.began
 
+    def save_is_due(self) -> bool:
+        """Whether so much time has passed that it should not be lost."""
+        wait = max(SAVE_SECONDS, self.save_seconds / SAVE_SHARE)
+        return time.perf_counter() - self.saved_at >= wait
+
+
+def saved(run: Fit) -> Generator[Event, None, None]:
+    """Leave a checkpoint; on a full disk the run waits for room.
+
+    Yields:
+        A Note and Progress while it waits; at each the run can be stopped.
+
+    Raises:
+        CheckpointError: it cannot be saved, or there was no room for `disk.PATIENCE_SECONDS`.
+        ConfigError: as `save`.
+    """
+    waited = 0.0
+    while True:
+        try:
+            save(run)
+            break
+        except CheckpointError as error:
+            if not disk.is_full(error) or waited >= disk.PATIENCE_SECONDS:
+                raise
+            if not waited:
+                yield Note(text=f"The disk is full, so the training waits for room. {error}")
+        time.sleep(disk.RETRY_SECONDS)
+        waited += disk.RETRY_SECONDS
+        yield Progress(text="Waiting for room on the disk", done=0, total=1)
+    if waited:
+        yield Note(text="There is room on the disk again; the training goes on.")
+
 
 def save(run: Fit) -> Path:
-    """A checkpoint of the run where it stands."""
+    """A checkpoint of the run where it stands.
+
+    Raises:
+        CheckpointError: it could not be written; the last one is kept.
+        ConfigError: a weight is not finite; the last one, which is, is kept.
+    """
+    began = time.perf_counter()
+    _check_finite(run)
     tensors = {"model": run.learner.model.state_dict()}
     if run.best:
         tensors["best"] = run.best
     if run.optimizer is not None:
         tensors["optim"] = _optimizer_tensors(run.optimizer)
+    elif run.optimizer_state is not None:  # stopped again before its phase went on
+        tensors["optim"] = run.optimizer_state
     names = Progression.__dataclass_fields__
-    training = run.learner.training_runtime
+    training, runtime = run.learner.training_runtime, run.learner.runtime
+    measured = run.learner.features is not None or runtime.images_per_second > 0
     state = {name: getattr(run.at, name) for name in names} | {
         "seconds": run.seconds(),
         "best_loss": run.at.best_loss if math.isfinite(run.at.best_loss) else None,
         "config": run.learner.config.to_dict(),
         # Another arithmetic would be another run: what was measured at its start stays.
-        "runtime": run.learner.runtime.to_dict() if run.learner.features else None,
+        "runtime": runtime.to_dict() if measured else None,
         "training_runtime": training.to_dict() if training else None,
+        "at_once": run.learner.at_once,
     }
-    return save_checkpoint(run.folder, run.at.step, tensors, state)
+    path = save_checkpoint(run.folder, run.at.step, tensors, state)
+    run.saved_at = time.perf_counter()
+    run.save_seconds = run.saved_at - began
+    return path
+
+
+def _check_finite(run: Fit) -> None:
+    for value in run.learner.model.state_dict().values():
+        if not bool(torch.isfinite(value).all()):
+            raise ConfigError(
+                f"The weights are no longer finite at step {run.at.step}, at the rate "
+                f"{run.at.lr or 0.0:.2g}: the rate is too high for this model. Train again with a "
+                "tenth of it. The last checkpoint is of before."
+            )
 
 
 def restore(run: Fit, checkpoint: Checkpoint) -> None:
@@ -90,6 +159,9 @@ def restore(run: Fit, checkpoint: Checkpoint) -> None:
         run.learner.runtime = runtime_from(values, device)
     if values := state.pop("training_runtime"):
         run.learner.training_runtime = runtime_from(values, device)
+    # Other parts of a step would round otherwise.
+    known = (run.learner.at_once, state.pop("at_once", None))
+    run.learner.at_once = min(filter(None, known), default=None)
     if state["best_loss"] is None:
         state["best_loss"] = math.inf
     run.at = Progression(**state)

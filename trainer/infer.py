@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.events import Progress
+from trainer.memory import is_out_of_memory
 from trainer.runtime import Runtime
 from trainer.transforms import Preprocess, to_batch
 
@@ -37,7 +38,7 @@ def run_through(
         function: of the model's normalized input `[n, 3, S, S]`.
         images: uint8.
         preprocess: scales them to the model's mean and deviation.
-        runtime: device, arithmetic and batch size.
+        runtime: device, arithmetic and batch size, which is halved where memory does not suffice.
         text: of the Progress events.
         view: a change to each batch before it is normalized, uint8 `[n, 3, S, S]`.
 
@@ -48,17 +49,34 @@ def run_through(
         What `function` gave, float32 `[N, …]` on the runtime's device.
     """
     parts: list[Tensor] = []
-    began = time.perf_counter()
-    for start in range(0, len(images), runtime.batch_size):
-        batch = runtime.inputs(to_batch(np.array(images[start : start + runtime.batch_size])))
-        seen = batch if view is None else view(batch)
-        with torch.inference_mode(), runtime.autocast():
-            parts.append(function(preprocess.normalize(seen)).float())
-        done = min(start + runtime.batch_size, len(images))
+    began, done, at_once = time.perf_counter(), 0, runtime.batch_size
+    while done < len(images):
+        batch = images[done : done + at_once]
+        try:
+            parts.append(_outputs(function, batch, preprocess, runtime, view))
+        except (MemoryError, RuntimeError) as error:
+            if at_once == 1 or not is_out_of_memory(error):
+                raise
+            at_once //= 2
+            continue
+        done += len(batch)
         left = (time.perf_counter() - began) / done * (len(images) - done)
         yield Progress(text=text, done=done, total=len(images), seconds_left=left)
     # Cloned: tensors made in inference mode cannot take part in a training step.
     return torch.cat(parts).clone()
+
+
+def _outputs(
+    function: Callable[[Tensor], Tensor],
+    images: np.ndarray,
+    preprocess: Preprocess,
+    runtime: Runtime,
+    view: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    batch = runtime.inputs(to_batch(np.array(images)))
+    seen = batch if view is None else view(batch)
+    with torch.inference_mode(), runtime.autocast():
+        return function(preprocess.normalize(seen)).float()
 
 
 def infer(

@@ -43,6 +43,8 @@ class Job:
     top: int = 5
     resume: bool = False
     """Go on from the run folder's checkpoint."""
+    at_once: int | None = None
+    """Images of a training step that fit into memory together, as far as that is known."""
     repo_id: str = ""
     """`owner/name` on the Hub to publish in; with `own_namespace`, a name alone will do."""
     public: bool = False
@@ -161,7 +163,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
 
 def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:
-    from trainer.checkpoint import load_checkpoint
+    from trainer.checkpoint import load_checkpoint, versions
     from trainer.data.samples import samples
     from trainer.data.sheet import write_sheet
     from trainer.evaluate import evaluate_features
@@ -177,11 +179,17 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
             yield Note(
                 text=f"A damaged checkpoint was passed over: {'; '.join(checkpoint.skipped)}"
             )
+        if checkpoint.versions != versions():
+            yield Note(
+                text="It was begun with other versions or on another processor: the run "
+                "goes on in the same way, but not bit for bit."
+            )
         job = replace(job, config=config_for(**checkpoint.state["config"]))
     job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
+    learner.at_once = job.at_once
     run = yield from fit(learner, folder, should_stop=should_stop, resume=checkpoint)
     if run is None:
         return

@@ -58,6 +58,8 @@ class Learner:
     """For training all layers; measured when that begins."""
     image_source: Callable[[np.ndarray], Tensor] | None = field(default=None, repr=False)
     """Training pictures by index on the device, once a task needed them."""
+    at_once: int | None = None
+    """Images of a step that fit into memory together; none: all of them do."""
 
     @property
     def num_train(self) -> int:

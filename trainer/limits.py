@@ -32,7 +32,7 @@ class Limits:
     """Size of a request to the app that is no upload."""
     max_client_bytes: int = 200_000_000
     """Bytes that one visitor sends within ten minutes before the next upload has to wait."""
-    min_free_bytes: int = 2_000_000_000
+    min_upload_free_bytes: int = 2_000_000_000
     """Disk that uploads leave free, or a fifth of the disk where that is less."""
     max_temp_seconds: int = 3_600
     """How long uploaded pictures and files made for a download are kept."""
@@ -58,6 +58,28 @@ class Limits:
     """Runs that wait in the queue, all visitors together."""
     max_waiting_each: int = 2
     """Runs of one visitor that run or wait at once."""
+    max_steps: int = 2_000_000
+    """Optimizer updates of one training."""
+    max_run_seconds: int = 43_200
+    """Wall-clock time of one sweep or training; then it is stopped, with a checkpoint."""
+    max_quick_seconds: int = 3_600
+    """The same for a run that looks at data, predicts or evaluates."""
+    max_silent_seconds: int = 1_800
+    """Time in which a run that gives no sign of progress is taken to hang."""
+    max_memory_percent: int = 90
+    """Share of the machine's memory (or of the container's) that a worker may take."""
+    max_file_bytes: int = 20_000_000_000
+    """Size of any one file that a worker writes."""
+    min_free_bytes: int = 500_000_000
+    """Room on the disk below which no new run is taken."""
+    max_restarts: int = 3
+    """How often a run is begun again after its process died."""
+    max_run_days: int = 30
+    """Age at which an ended run is removed, counted from its end."""
+    max_quick_run_hours: int = 24
+    """The same for checks, predictions and the like, and for uploads that no run refers to."""
+    max_runs_bytes: int = 20_000_000_000
+    """Size of all runs together; beyond, those that ended longest ago are removed."""
 
     @classmethod
     def from_env(cls) -> "Limits":

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from trainer.config import Config
 from trainer.data.cache import cache_root, read_json, write_json
+from trainer.memory import is_out_of_memory
 from trainer.model import TimmModel, body_features, set_mode
 from trainer.restored import restored
 from trainer.runtime import Runtime, has_bf16, runtime_from
@@ -65,7 +66,12 @@ def probe(
     found = known_probe(config, runtime, image_size, training=training)
     if found is None:
         began, used = time.perf_counter(), time.process_time()
-        found = _measure(model, config, runtime, image_size, training=training)
+        try:
+            found = _measure(model, config, runtime, image_size, training=training)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return runtime  # the steps themselves are made in parts then
         if not _alone(time.perf_counter() - began, time.process_time() - used):
             return found
         with suppress(OSError):  # a full disk: it is measured again next time

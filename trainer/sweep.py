@@ -24,7 +24,7 @@ from trainer.schedule import lr_ladder
 from trainer.suggest import Suggestion, short, smooth_centered, suggest
 from trainer.task import Task, task_for
 from trainer.transforms import to_batch
-from trainer.update import update
+from trainer.update import parts_words, update
 from trainer.verify import raced, verified
 
 DIVERGED = 4.0
@@ -117,11 +117,12 @@ def _budget(learner: Learner, phase: Phase) -> Budget | None:
     return budget_for(phase, config, learner.num_train, step=step)
 
 
-def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> Iterator[SweepStep]:
+def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> Iterator[Event]:
     """One climb of the ladder; its losses go to `curves`."""
     config, ladder = learner.config, curves.ladder
     repeats = config.repeats if phase.cached else repeat + 1
     curve: list[float] = []
+    at_once = learner.at_once
     curves.losses.append(curve)
     with restored(learner.model):
         task = task_for(learner, phase)
@@ -148,6 +149,9 @@ def _one_sweep(learner: Learner, phase: Phase, curves: _Curves, repeat: int) -> 
                 loss=loss,
                 smooth_loss=smooth,
             )
+            if learner.at_once != at_once:
+                at_once = learner.at_once
+                yield Note(text=parts_words(learner))
             if not math.isfinite(loss) or (
                 step > 10 and smooth > max(DIVERGED * best, guessing / 2)
             ):

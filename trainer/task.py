@@ -14,6 +14,7 @@ from torch import Tensor
 from trainer.augment import augment
 from trainer.data.decoded import DecodedSplit
 from trainer.learner import Learner
+from trainer.memory import parts
 from trainer.model import body_features, head_of, parameter_groups
 from trainer.plan import Phase
 from trainer.runtime import Runtime
@@ -71,7 +72,8 @@ def task_for(learner: Learner, phase: Phase, *, num_steps: int = 0) -> Task:
         """The frozen body's features of augmented images, `[B, F]`."""
         inputs = images(indices, rng)
         with torch.no_grad(), runtime.autocast():
-            return body_features(model, inputs)
+            some = [body_features(model, part) for part in parts(inputs, learner.at_once)]
+        return torch.cat(some) if len(some) > 1 else some[0]
 
     if phase.frozen:
         return Task(features, head_of(model), groups)

@@ -163,9 +163,10 @@ def _bar(page: Page, context: Context, current: list[tuple[Run, Fold]]) -> Updat
     run, fold = current[-1]
     position = context.runner.position(run.run_id)
     warm = context.runner.ready(run.kind)
+    wait = context.runner.wait_seconds(run.run_id)
     stopping = (Path(run.folder) / "stop").exists()
     return {
         frame.bar_row: gr.Row(visible=True),
-        frame.bar: run_bar(run, fold, position, warm=warm),
+        frame.bar: run_bar(run, fold, position, warm=warm, wait_seconds=wait),
         frame.stop: gr.Button(value="Stop at once" if stopping else "Stop"),
     }

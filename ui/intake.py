@@ -116,7 +116,7 @@ class Intake:
                 "There is not enough room on this app's disk for the upload: "
                 f"{usage.free / 1e9:.1f} GB are free, and "
                 f"{reserve(usage.total, self._limits) / 1e9:.1f} GB are kept for the runs "
-                "(LRLAB_MIN_FREE_BYTES).",
+                "(LRLAB_MIN_UPLOAD_FREE_BYTES).",
             )
 
     def _too_much(self) -> BodyRefused:
@@ -131,7 +131,7 @@ def reserve(total_bytes: int, limits: Limits) -> int:
     enough: what one run needs, and never more than a fifth.
     """
     fifth = total_bytes // 5
-    return fifth if on_space() else min(fifth, limits.min_free_bytes)
+    return fifth if on_space() else min(fifth, limits.min_upload_free_bytes)
 
 
 def is_upload(scope: Scope) -> bool:

@@ -20,11 +20,15 @@ MAX_MATRIX = 20
 """Classes up to which the confusion matrix is drawn whole."""
 
 
-def run_bar(run: Run, fold: Fold, position: int, *, warm: bool) -> str:
+def run_bar(
+    run: Run, fold: Fold, position: int, *, warm: bool, wait_seconds: float | None = None
+) -> str:
     """The slim bar seen from every tab: what runs, how far it is, how long it will take."""
     name = f"{KINDS.get(run.kind, run.kind)} · {shorten(run.title)}"
     if run.status == "queued":
         before = count(position, "run") + " before it" if position else "next in line"
+        if wait_seconds is not None:
+            before += f", {'at least ' if position > 1 else ''}{seconds(wait_seconds)}"
         words = before if warm else "starting up, about 15 s the first time"
         return _bar(name, f"waiting: {words}", None)
     if fold.waiting is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from trainer.data.sheet import read_sheet
 from trainer.events import Started
 from trainer.publish.facts import run_folder_of
-from trainer.runner.folder import read_events
+from trainer.runner.journal import read_events
 
 MAX_EXAMPLES = 6
 

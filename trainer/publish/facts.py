@@ -25,7 +25,8 @@ from trainer.events import (
     Tried,
 )
 from trainer.hub_client import HUB_PREFIX
-from trainer.runner.folder import read_events, read_folder
+from trainer.runner.folder import read_folder
+from trainer.runner.journal import read_events
 from trainer.transforms import Preprocess, preprocess_for
 
 

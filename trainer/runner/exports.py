@@ -30,12 +30,16 @@ class Exports:
         """Make `model.onnx` in this model folder when its turn comes."""
         self._folders.put(folder)
 
-    def close(self) -> None:
-        """End what is being made; a copy that is not whole leaves no file."""
+    def kill(self) -> None:
+        """End what is being made, at once."""
         with self._lock:
             self._closed = True
             if self._process is not None:
                 self._process.kill()
+
+    def close(self) -> None:
+        """End what is being made; a copy that is not whole leaves no file."""
+        self.kill()
         self._folders.put(None)
         self._thread.join(5)
 

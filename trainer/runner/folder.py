@@ -1,7 +1,7 @@
 """The run folder: `run.json` (what was asked, how it stands) and `events.jsonl` (what happened).
 
-The id of a run is the capability to see and to stop it. `events.jsonl` only grows, one write a
-line; whoever follows reads from an offset and ignores a last line that is not complete yet.
+The id of a run is the capability to see and to stop it. While a process carries a run out it holds
+the folder's lock.
 """
 
 import json
@@ -11,16 +11,23 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.data.names import title_of
-from trainer.errors import UserError
-from trainer.events import Event, Failed, Stopped, from_json, to_json
+from trainer.disk import is_full, patiently
+from trainer.errors import DiskFullError, UserError
+from trainer.events import Event, Failed, Stopped
 from trainer.jobs import Job, execute, job_from_dict
+from trainer.memory import TooBigError, is_out_of_memory
+from trainer.runner.journal import Journal, append_event
+from trainer.runner.lock import check_free, held
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+LOCK_SECONDS = 10.0
+"""For an earlier worker of the run to end."""
 ENDED = ("done", "stopped", "failed")
 
 
@@ -41,6 +48,10 @@ class Run:
     pid: int
     """The process that answers for it while it waits or runs."""
     job: dict[str, Any]
+    restarts: int = 0
+    """How often it was begun again after its process died, or the app."""
+    interrupted: bool = False
+    """It was stopped because the app or its process had to end, not because somebody asked."""
 
 
 def new_run_id() -> str:
@@ -49,13 +60,24 @@ def new_run_id() -> str:
 
 
 def create_run(root: Path, job: Job, *, owner: str, run_id: str | None = None) -> Run:
-    """Make the folder of a run that waits."""
+    """Make the folder of a run that waits.
+
+    Raises:
+        BusyError: another process carries out the run that is there.
+        DiskFullError: there is no room for it.
+    """
     run_id = run_id or new_run_id()
     folder = root / run_id
-    folder.mkdir(parents=True, exist_ok=True)
+    with _room_for("a new run"):
+        folder.mkdir(parents=True, exist_ok=True)
+        check_free(folder)
+        return _created(job, folder, owner=owner)
+
+
+def _created(job: Job, folder: Path, *, owner: str) -> Run:
     return write_run(
         Run(
-            run_id=run_id,
+            run_id=folder.name,
             owner=owner,
             kind=job.kind,
             status="queued",
@@ -72,8 +94,11 @@ def write_run(run: Run) -> Run:
     """Write `run.json`, whole or not at all."""
     path = Path(run.folder) / "run.json"
     making = path.with_name(f".run-{os.getpid()}-{secrets.token_hex(4)}.json")
-    making.write_text(json.dumps(asdict(run)), encoding="utf-8")
-    making.replace(path)
+    try:
+        making.write_text(json.dumps(asdict(run)), encoding="utf-8")
+        making.replace(path)
+    finally:
+        making.unlink(missing_ok=True)
     return run
 
 
@@ -93,36 +118,6 @@ def read_folder(folder: Path) -> Run | None:
         return None
 
 
-def read_events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
-    """The complete events from a byte offset on, and the offset to go on from.
-
-    A damaged line is passed over, so that one bad write does not hide a run.
-    """
-    try:
-        with (folder / "events.jsonl").open("rb") as file:
-            file.seek(offset)
-            text = file.read()
-    except OSError:
-        return [], offset
-    complete = text[: text.rfind(b"\n") + 1]
-    events: list[Event] = []
-    for line in complete.splitlines():
-        try:
-            events.append(from_json(line.decode()))
-        except ValueError:
-            continue
-    return events, offset + len(complete)
-
-
-def append_event(folder: Path, event: Event) -> None:
-    """Add one event to the journal, in one write."""
-    handle = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(handle, (to_json(event) + "\n").encode())
-    finally:
-        os.close(handle)
-
-
 def stop_requested(folder: Path) -> bool:
     """Whether somebody asked this run to stop."""
     return (folder / "stop").exists()
@@ -133,10 +128,17 @@ def request_stop(folder: Path) -> None:
     (folder / "stop").touch()
 
 
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether a training left something to go on from."""
+    return any(folder.glob("ckpt-*")) or any(folder.glob(".replaced-ckpt-*"))
+
+
 def record(
     run: Run, should_stop: Callable[[], bool] | None = None, *, token: str = ""
 ) -> Iterator[Event]:
     """Carry out a run and journal it; the one place where an exception becomes a Failed event.
+
+    While the disk is full the events wait in memory, and the end of the run for room.
 
     Args:
         run: as `create_run` made it.
@@ -145,34 +147,47 @@ def record(
 
     Yields:
         The events, after each one is in the journal; the last one says how it ended.
+
+    Raises:
+        BusyError: another process carries it out.
     """
     folder = Path(run.folder)
-    run = write_run(replace(run, status="running", pid=os.getpid()))
-    status = "done"
-    asked = should_stop or (lambda: stop_requested(folder))
-    for event in _guarded(run, folder, asked, token):
-        append_event(folder, event)
-        if isinstance(event, Failed):
-            status = "failed"
-        elif isinstance(event, Stopped):
-            status = "stopped"
-        yield event
-    write_run(replace(run, status=status))
+    journal = Journal(folder)
+    with held(folder, seconds=LOCK_SECONDS):
+        run = replace(run, status="running", pid=os.getpid(), interrupted=False)
+        patiently(lambda: write_run(run))
+        status = "done"
+        asked = should_stop or (lambda: stop_requested(folder))
+        for event in _guarded(run, folder, asked, token):
+            journal.add(event)
+            if isinstance(event, Failed):
+                status = "failed"
+            elif isinstance(event, Stopped):
+                status = "stopped"
+            yield event
+        journal.settle()
+        interrupted = status == "stopped" and not stop_requested(folder)
+        ended = replace(run, status=status, interrupted=interrupted)
+        patiently(lambda: write_run(ended))
+
+
+def refuse(run: Run, error: UserError) -> None:
+    """End a run that cannot even begin."""
+    append_event(Path(run.folder), Failed(error=type(error).__name__, message=str(error)))
+    write_run(replace(run, status="failed"))
 
 
 def _guarded(
     run: Run, folder: Path, should_stop: Callable[[], bool], token: str
 ) -> Iterator[Event]:
     try:
-        yield from execute(job_from_dict(run.job), folder, should_stop=should_stop, token=token)
+        with _room_for("what this run writes"):
+            yield from execute(job_from_dict(run.job), folder, should_stop=should_stop, token=token)
     except UserError as error:
         yield Failed(error=type(error).__name__, message=str(error))
-    except MemoryError as error:
-        _log(folder)
-        yield Failed(error="MemoryError", message=_too_big(run, error))
     except Exception as error:  # noqa: BLE001 the run's outermost frame: nothing may get past it
         _log(folder)
-        if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             yield Failed(error="MemoryError", message=_too_big(run, error))
             return
         yield Failed(
@@ -182,8 +197,25 @@ def _guarded(
         )
 
 
+@contextmanager
+def _room_for(what: str) -> Iterator[None]:
+    """Say in words that the disk is full, where some write inside has found that out."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_full(error):
+            raise
+        raise DiskFullError(
+            f"The disk is full: there is no room for {what} ({error}). What was reached before is "
+            "kept. Make room, then try again; a training can be resumed."
+        ) from error
+
+
 def _too_big(run: Run, error: BaseException) -> str:
-    del error
+    if isinstance(error, TooBigError):
+        return str(error)
     size = run.job["config"]["batch_size"]
     return (
         f"There is not enough memory for batches of {size} images. Try batch_size "
@@ -192,7 +224,7 @@ def _too_big(run: Run, error: BaseException) -> str:
 
 
 def _log(folder: Path) -> None:
-    with (folder / "error.log").open("a", encoding="utf-8") as file:
+    with suppress(OSError), (folder / "error.log").open("a", encoding="utf-8") as file:
         file.write(traceback.format_exc() + "\n")
 
 

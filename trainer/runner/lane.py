@@ -3,20 +3,29 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
-from collections import deque
+import time
 from dataclasses import replace
 from pathlib import Path
 
-from trainer.events import Failed, Stopped
-from trainer.runner.folder import append_event, read_folder, request_stop, write_run
+from trainer.events import Note, Stopped
+from trainer.limits import Limits
+from trainer.runner.folder import read_folder, request_stop, write_run
+from trainer.runner.journal import append_event
+from trainer.runner.restart import after_death, in_words
+from trainer.runner.turns import Waiting, in_turn
+from trainer.runner.vitals import Vitals, machine_memory, memory_of
 
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 
 RESTART_SECONDS = 5.0
 """Wait before the next worker where one did not get as far as its first run."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at the worker's vital signs."""
 
 
 def worker_environment() -> dict[str, str]:
@@ -32,101 +41,130 @@ def worker_environment() -> dict[str, str]:
 
 
 class Lane:
-    """Runs wait here in the order they came; one at a time is carried out.
+    """Runs wait here, visitors in turn; one at a time is carried out.
 
-    The thread that feeds the worker belongs to the lane; everything it shares is behind
-    `self._changed`.
+    One thread listens to the worker, hands it the next run and replaces it when it dies; another
+    watches its vital signs. Everything they share is behind `self._changed`.
     """
 
-    def __init__(self, name: str, *, niceness: int, names_path: Path, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        niceness: int,
+        max_seconds: float,
+        limits: Limits,
+        home: tuple[Path, Path],
+    ) -> None:
+        """Make a lane that is not started.
+
+        Args:
+            name: of its threads.
+            niceness: of the worker.
+            max_seconds: of wall-clock time for one run.
+            limits: of memory, silence and restarts.
+            home: where the worker writes down timm's model names, and its log.
+        """
         self.name = name
         self.device = ""
         """What the worker computes on, in words; empty until it is ready."""
         self._niceness = niceness
-        self._names_path = names_path
-        self._log = log
-        self._waiting: deque[Path] = deque()
-        self._current: Path | None = None
-        self._closed = False
+        self._max_seconds = max_seconds
+        self._limits = limits
+        self._names_path, self._log = home
+        self._waiting: list[Waiting] = []
+        self._current: Waiting | None = None
+        self._closed = threading.Event()
         self._ready = False
         self._process: subprocess.Popen[str] | None = None
-        self._changed = threading.Condition()
+        self._vitals: Vitals | None = None
+        self._why = ""
+        """Why the worker was ended by us; empty where it was not."""
+        self._changed = threading.RLock()
         self._thread = threading.Thread(target=self._serve, name=f"lane-{name}", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
 
     def start(self) -> None:
         """Start the worker; runs that were added before are carried out once it is warm."""
         self._thread.start()
+        self._watcher.start()
 
     @property
     def ready(self) -> bool:
         """Whether the worker has imported what a run needs."""
         return self._ready
 
-    def add(self, folder: Path) -> None:
-        """Put a run at the end of the queue."""
+    def add(self, folder: Path, *, owner: str, again: bool = False) -> None:
+        """Put a run into the queue; before all others where it goes on `again`."""
         with self._changed:
-            self._waiting.append(folder)
-            self._changed.notify_all()
+            self._waiting.append(Waiting(folder, owner, again))
+            self._hand_out()
 
-    def folders(self) -> list[Path]:
+    def queue(self) -> list[Waiting]:
         """The run that is carried out, then those that wait, in order."""
         with self._changed:
-            return ([self._current] if self._current else []) + list(self._waiting)
+            current = [self._current] if self._current else []
+            return current + in_turn(self._waiting, self._current.owner if self._current else None)
+
+    def current(self) -> Path | None:
+        """The folder of the run that is carried out."""
+        with self._changed:
+            return self._current.folder if self._current else None
 
     def drop(self, folder: Path) -> bool:
         """Take a waiting run out of the queue; False if it does not wait."""
         with self._changed:
-            if folder not in self._waiting:
-                return False
-            self._waiting.remove(folder)
-            return True
+            kept = [each for each in self._waiting if each.folder != folder]
+            found = len(kept) < len(self._waiting)
+            self._waiting = kept
+            return found
 
     def kill(self, folder: Path) -> None:
         """End the worker if it carries out this run; a new one takes its place."""
         with self._changed:
-            if self._current == folder and self._process is not None:
+            if self.current() == folder and self._process is not None:
                 self._process.kill()
 
-    def close(self, seconds: float = 8.0) -> None:
-        """Ask the running run to leave a checkpoint, end the worker, give it `seconds`."""
+    def begin_close(self) -> None:
+        """Ask the running run to leave a checkpoint, and the worker to end."""
         with self._changed:
-            self._closed = True
+            self._closed.set()
             process = self._process
-            self._changed.notify_all()
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # the worker sees the end of its input and stops
+
+    def close(self, seconds: float = 7.0) -> None:
+        """End the worker; what it does gets `seconds` to leave a checkpoint."""
+        self.begin_close()
+        process = self._process
         if process is None:
             return
-        with contextlib.suppress(OSError):
-            if process.stdin is not None:
-                process.stdin.close()  # the worker sees the end of its input and stops
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._thread.join(seconds)  # it marks a run that had to be killed
+        self._thread.join(1.0)  # it marks a run that had to be killed
 
     def _serve(self) -> None:
-        while True:
-            process = self._start()
-            if process is None:
-                return
-            died_at = self._feed(process)
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):  # what was not sent any more
-                    assert pipe is not None
-                    pipe.close()
-            if died_at is not None:
-                self._report_death(died_at, process.returncode)
+        while (process := self._start()) is not None:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._hear(line)
+            code = process.wait()
+            self._bury(process)
             with self._changed:
-                if not self._ready:  # it died while it started: the next one may fare no better
-                    self._changed.wait(timeout=RESTART_SECONDS)
-                self._current, self._ready = None, False
-                self._changed.notify_all()
+                died_in, why = self._current, self._why or in_words(code)
+                was_ready, self._ready, self._current, self._vitals = self._ready, False, None, None
+            if died_in is not None:
+                self._after_death(died_in, why)
+            if not was_ready:  # it died while it started: the next one may fare no better
+                self._closed.wait(RESTART_SECONDS)
 
     def _start(self) -> "subprocess.Popen[str] | None":
         with self._changed:
-            if self._closed:
+            if self._closed.is_set():
                 return None
             with self._log.open("a") as log:
                 self._process = subprocess.Popen(
@@ -142,60 +180,80 @@ class Lane:
                     text=True,
                     start_new_session=True,  # Ctrl-C in the terminal is for the app alone
                 )
+            self._vitals, self._why = Vitals(self._process.pid), ""
             return self._process
 
-    def _feed(self, process: "subprocess.Popen[str]") -> Path | None:
-        """Hand runs to one worker until it ends; returns the run that it died in, if any."""
-        assert process.stdin is not None and process.stdout is not None
-        sent = False
-        while True:
-            folder = self._take() if self._ready else None
-            if self._ready and folder is None:
-                return None
-            if folder is not None:
-                with contextlib.suppress(OSError, ValueError):  # it died, or the lane was closed
-                    process.stdin.write(f"{folder}\n")
-                    process.stdin.flush()
-                sent = True
-            line = process.stdout.readline()
-            if not line:
-                return self._current if sent else None
-            if line.startswith("ready"):
-                self._ready, self.device = True, line.removeprefix("ready").strip()
-            with self._changed:
-                self._current = None
-
-    def _take(self) -> Path | None:
-        """The next run; waits for one; none once the lane is closed."""
+    def _hear(self, line: str) -> None:
+        """Take in what the worker says: `ready DEVICE`, `beat EVENTS` or `ended RUN`."""
+        word, _, rest = line.strip().partition(" ")
         with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait(timeout=5)
-                if self._process is not None and self._process.poll() is not None:
-                    return None
-            if self._closed:
-                return None
-            self._current = self._waiting.popleft()
-            return self._current
+            if self._vitals is None:
+                return
+            self._vitals.beat(time.monotonic(), int(rest) if rest.isdecimal() else -1)
+            if word == "ready":
+                self._ready, self.device = True, rest
+            elif word == "ended":
+                self._current = None
+                self._vitals.end()
+            self._hand_out()
 
-    def _report_death(self, folder: Path, code: int) -> None:
-        run = read_folder(folder)
-        if run is None or run.status not in ("queued", "running"):
+    def _hand_out(self) -> None:
+        """Give the worker the next run, if it is warm and free."""
+        free = self._ready and self._current is None and not self._closed.is_set()
+        if not free or not self._waiting:
             return
-        if (folder / "stop").exists():
-            message = "The run was ended at once; its last checkpoint is kept."
-            append_event(folder, Stopped(step=0, total_steps=0, message=message))
-            write_run(replace(run, status="stopped"))
+        assert self._process is not None and self._process.stdin is not None and self._vitals
+        self._current = in_turn(self._waiting, None)[0]
+        self._waiting.remove(self._current)
+        self._vitals.begin(time.monotonic())
+        with contextlib.suppress(OSError, ValueError):  # it died: the listening thread finds out
+            self._process.stdin.write(f"{self._current.folder}\n")
+            self._process.stdin.flush()
+
+    def _watch(self) -> None:
+        room = machine_memory()
+        while not self._closed.wait(LOOK_SECONDS):
+            with self._changed:
+                vitals, process = self._vitals, self._process
+                if vitals is None or process is None:
+                    continue
+                now, memory = time.monotonic(), memory_of(vitals.pid)
+                why = vitals.trouble(now, self._limits, ready=self._ready, memory=memory, room=room)
+                if why:
+                    self._why = why
+                    process.kill()
+                elif vitals.overdue(now, self._max_seconds):
+                    vitals.stop_asked = now
+                    self._stop_for_time()
+
+    def _stop_for_time(self) -> None:
+        assert self._current is not None
+        hours = self._max_seconds / 3600
+        text = f"A run may take {hours:.3g} hours here, and this one has; it is stopped."
+        with contextlib.suppress(OSError):
+            append_event(self._current.folder, Note(text=text))
+            request_stop(self._current.folder)
+
+    def _after_death(self, died_in: Waiting, why: str) -> None:
+        run = read_folder(died_in.folder)
+        if run is None:
             return
-        reason = "it ran out of memory or was killed" if code == -9 else f"exit code {code}"
-        append_event(
-            folder,
-            Failed(
-                error="WorkerDied",
-                message=f"The process that carried out this run ended unexpectedly ({reason}). "
-                "Its last checkpoint is kept: resume it, perhaps with a smaller batch size.",
-            ),
-        )
-        write_run(replace(run, status="failed"))
+        try:
+            again = after_death(run, why, self._limits, closing=self._closed.is_set())
+        except OSError as error:  # the disk; `Runner.recover` finds the run at the next start
+            sys.stderr.write(f"The end of run {run.run_id} cannot be written down: {error}\n")
+            return
+        if again:
+            self.add(died_in.folder, owner=died_in.owner, again=True)
+
+    def _bury(self, process: "subprocess.Popen[str]") -> None:
+        """Close a dead worker's pipes, and end what it had started."""
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent any more
+                assert pipe is not None
+                pipe.close()
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def ask_to_stop(lane: Lane, folder: Path) -> None:

@@ -16,11 +16,11 @@ from trainer.events import Failed, Stopped
 from trainer.runner.folder import (
     ENDED,
     Run,
-    append_event,
     read_folder,
     request_stop,
     write_run,
 )
+from trainer.runner.journal import append_event
 from trainer.runner.lane import worker_environment
 
 MAX_AT_ONCE = 3

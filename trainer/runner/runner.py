@@ -1,4 +1,4 @@
-"""`Runner`: submit a run, follow it by its folder, stop it, resume it.
+"""`Runner`: submit a run, follow it by its folder, stop it, resume it; at its start, recover runs.
 
 Two lanes, so that looking at data and predicting never wait for somebody's training.
 Not covered: several trainings at once, and several machines.
@@ -7,26 +7,34 @@ Not covered: several trainings at once, and several machines.
 import json
 import os
 import shutil
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.cache import cache_root
-from trainer.errors import BusyError
-from trainer.events import Event, Stopped
+from trainer.disk import free_bytes
+from trainer.errors import BusyError, DiskFullError
+from trainer.events import Event, Progress, Step, Stopped
 from trainer.jobs import PUBLISHING, Job, job_from_dict
 from trainer.limits import Limits
+from trainer.runner.cleaning import COMMAND_LINE, clean
 from trainer.runner.folder import (
     ENDED,
     Run,
-    append_event,
     create_run,
-    read_events,
+    holds_checkpoint,
     read_folder,
     read_run,
     write_run,
 )
+from trainer.runner.journal import append_event, last_events, read_events
 from trainer.runner.lane import Lane, ask_to_stop
+from trainer.runner.lock import held, is_held
 from trainer.runner.publisher import Publisher
+from trainer.runner.restart import AGAIN, begin_again
 
 TRAIN, QUICK = "train", "quick"
 LANE_OF = {
@@ -39,6 +47,15 @@ LANE_OF = {
     "export": QUICK,
 }
 
+CLEAN_SECONDS = 3600.0
+"""Between two times of clearing up."""
+
+CLOSE_SECONDS = 7.0
+"""For both workers to end, together: a Space that is restarted has ten seconds."""
+
+ADOPT_SECONDS = 30.0
+"""For the workers of an app that was killed to leave their checkpoints and end."""
+
 
 class Runner:
     """The runs of one app. Its state is the run folders and the two lanes' queues."""
@@ -46,15 +63,18 @@ class Runner:
     def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
         self.root = root.resolve()
         self.uploads.mkdir(parents=True, exist_ok=True)
-        self._limits = limits or Limits.from_env()
+        self._limits = limits = limits or Limits.from_env()
         self._names_path = cache_root() / "timm-models-1.0.31.json"
-        log = self.root / "workers.log"
-        names = self._names_path
-        self._publisher = Publisher(log)
+        home = (self._names_path, self.root / "workers.log")
+        slow, quick = limits.max_run_seconds, limits.max_quick_seconds
+        self._publisher = Publisher(home[1])
         self._lanes = {
-            TRAIN: Lane(TRAIN, niceness=5, names_path=names, log=log),
-            QUICK: Lane(QUICK, niceness=0, names_path=names, log=log),
+            TRAIN: Lane(TRAIN, niceness=5, max_seconds=slow, limits=limits, home=home),
+            QUICK: Lane(QUICK, niceness=0, max_seconds=quick, limits=limits, home=home),
         }
+        self._submitting = threading.Lock()
+        self._closed = threading.Event()
+        self._locks = ExitStack()
 
     @property
     def uploads(self) -> Path:
@@ -65,6 +85,7 @@ class Runner:
         """Start both workers."""
         for lane in self._lanes.values():
             lane.start()
+        threading.Thread(target=self._keep_clean, name="cleaning", daemon=True).start()
 
     def ready(self, kind: str) -> bool:
         """Whether the worker for such runs has started up."""
@@ -86,10 +107,12 @@ class Runner:
 
         Raises:
             BusyError: the queue is full, or this visitor has runs enough in it.
+            DiskFullError: there is too little room on the disk.
         """
-        self._check_room(LANE_OF[job.kind], owner)
-        run = create_run(self.root, job, owner=owner)
-        self._lanes[LANE_OF[job.kind]].add(Path(run.folder))
+        with self._submitting:  # two at once would both find the last place free
+            self._check_room(LANE_OF[job.kind], owner)
+            run = create_run(self.root, job, owner=owner)
+            self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner)
         return run
 
     def publish(self, job: Job, *, owner: str, token: str) -> Run:
@@ -107,18 +130,19 @@ class Runner:
         """Go on with a stopped or failed training; none if there is no such run.
 
         Raises:
-            BusyError: as `submit`.
+            BusyError, DiskFullError: as `submit`.
         """
-        run = self.get(run_id)
-        if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
-            return None
-        self._check_room(TRAIN, owner)
-        folder = Path(run.folder)
-        (folder / "stop").unlink(missing_ok=True)
-        has_checkpoint = any(folder.glob("ckpt-*"))
-        job = replace(job_from_dict(run.job), resume=has_checkpoint)
-        run = write_run(replace(run, status="queued", job=job.to_dict(), pid=os.getpid()))
-        self._lanes[TRAIN].add(folder)
+        with self._submitting:
+            run = self.get(run_id)
+            if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
+                return None
+            self._check_room(TRAIN, owner)
+            folder = Path(run.folder)
+            (folder / "stop").unlink(missing_ok=True)
+            job = replace(job_from_dict(run.job), resume=holds_checkpoint(folder)).to_dict()
+            run = replace(run, status="queued", job=job, pid=os.getpid(), restarts=0)
+            write_run(replace(run, interrupted=False))
+            self._lanes[TRAIN].add(folder, owner=owner)
         return run
 
     def get(self, run_id: str) -> Run | None:
@@ -135,8 +159,22 @@ class Runner:
         run = self.get(run_id)
         if run is None or run.kind in PUBLISHING:
             return 0
-        folders = self._lanes[LANE_OF[run.kind]].folders()
+        folders = [each.folder for each in self._lanes[LANE_OF[run.kind]].queue()]
         return folders.index(Path(run.folder)) if Path(run.folder) in folders else 0
+
+    def wait_seconds(self, run_id: str) -> float | None:
+        """How long a waiting run waits at least: what the running one says that it still needs;
+        none where that is unknown, or the run does not wait."""
+        run = self.get(run_id)
+        if run is None or not self.position(run_id):
+            return None
+        current = self._lanes[LANE_OF[run.kind]].current()
+        said = [
+            event.seconds_left
+            for event in (last_events(current) if current else ())
+            if isinstance(event, (Step, Progress))
+        ]
+        return said[-1] if said else None
 
     def stop(self, run_id: str, *, at_once: bool = False) -> None:
         """Ask a run to stop; `at_once` ends its process, whatever it does."""
@@ -158,31 +196,100 @@ class Runner:
             shutil.rmtree(run.folder, ignore_errors=True)
 
     def recover(self) -> None:
-        """Mark the runs that an earlier process left unfinished as stopped."""
-        for folder in self.root.iterdir():
-            run = read_folder(folder) if folder.is_dir() else None
-            if run is None or run.status in ENDED or _alive(run.pid):
-                continue
-            message = "The app ended before this run did; it can go on from its last checkpoint."
-            append_event(folder, Stopped(step=0, total_steps=0, message=message))
-            write_run(replace(run, status="stopped"))
+        """Take up the runs that an earlier app left unfinished, in the order they came.
+
+        A sweep or training that ran or waited goes on; others, and those that have been begun
+        again too often, are marked as stopped. Where another living app has this folder of runs,
+        nothing is done. Before `start`.
+        """
+        try:
+            self._locks.enter_context(held(self.root))
+        except BusyError as error:
+            sys.stderr.write(f"Unfinished runs are left alone: {error}\n")
+            return
+        found = [run for folder in self.root.iterdir() if (run := read_folder(folder))]
+        unfinished = [run for run in found if run.status not in ENDED or run.interrupted]
+        left = sorted(unfinished, key=lambda run: run.created)
+        ending = [run for run in left if not self._take_up(run)]
+        if ending:
+            names = [run.run_id for run in ending]
+            threading.Thread(target=self._adopt, args=(names,), daemon=True).start()
+
+    def _take_up(self, run: Run) -> bool:
+        """Go on with an unfinished run, or mark it; False if a process is still at work on it."""
+        folder = Path(run.folder)
+        mine = run.owner == COMMAND_LINE
+        if is_held(folder) or (mine and run.status == "queued" and _alive(run.pid)):
+            return mine
+        if mine and run.status in ENDED:  # stopped by Ctrl-C: that is its end
+            return True
+        lane = self._lanes[LANE_OF.get(run.kind, QUICK)]
+        began = run.status != "queued"
+        tired = began and run.restarts >= self._limits.max_restarts
+        full = len(lane.queue()) >= self._limits.max_waiting
+        with suppress(OSError):  # a full disk: at the next start
+            if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():
+                message = "The app ended before this run did"
+                message += (
+                    "; it can go on from its last checkpoint." if run.kind == "train" else "."
+                )
+                append_event(folder, Stopped(step=0, total_steps=0, message=message))
+                write_run(replace(run, status="stopped", interrupted=False))
+            else:
+                if began:
+                    run = begin_again(run, "The app was started again", counts=not run.interrupted)
+                write_run(replace(run, pid=os.getpid()))
+                lane.add(folder, owner=run.owner, again=began)
+        return True
+
+    def _adopt(self, names: list[str]) -> None:
+        """Take up runs whose worker outlives its app by some seconds."""
+        deadline = time.monotonic() + ADOPT_SECONDS
+        while names and time.monotonic() < deadline and not self._closed.wait(0.5):
+            runs = [run for name in names if (run := self.get(name))]
+            names = [
+                run.run_id
+                for run in runs
+                if (run.status not in ENDED or run.interrupted) and not self._take_up(run)
+            ]
 
     def close(self) -> None:
         """End both workers and what is being published; a training leaves a checkpoint."""
         self._publisher.close()
+        self._closed.set()
+        deadline = time.monotonic() + CLOSE_SECONDS
         for lane in self._lanes.values():
-            lane.close()
+            lane.begin_close()
+        for lane in self._lanes.values():
+            lane.close(max(0.1, deadline - time.monotonic()))
+        self._locks.close()
+
+    def _keep_clean(self) -> None:
+        while True:
+            with suppress(OSError):
+                clean(self.root, self._limits)
+            if self._closed.wait(CLEAN_SECONDS):
+                return
 
     def _check_room(self, lane: str, owner: str) -> None:
-        runs = [read_folder(folder) for folder in self._lanes[lane].folders()]
-        mine = sum(run is not None and run.owner == owner for run in runs)
+        waiting = self._lanes[lane].queue()
+        mine = sum(each.owner == owner for each in waiting)
         limits = self._limits
         if mine >= limits.max_waiting_each:
             raise BusyError(
                 f"You have {mine} runs that run or wait already. Stop one, or wait for it to end."
             )
-        if len(runs) >= limits.max_waiting:
-            raise BusyError(f"{len(runs)} runs wait already. Try again in a few minutes.")
+        if len(waiting) >= limits.max_waiting:
+            raise BusyError(f"{len(waiting)} runs wait already. Try again in a few minutes.")
+        if free_bytes(self.root) < limits.min_free_bytes:
+            clean(self.root, limits)
+            free = free_bytes(self.root)
+            if free < limits.min_free_bytes:
+                raise DiskFullError(
+                    f"The disk is nearly full ({free / 1e6:.0f} MB are free, "
+                    f"{limits.min_free_bytes / 1e6:.0f} MB are needed), so no run can begin. Make "
+                    "room, or try again later."
+                )
 
 
 def _alive(pid: int) -> bool:

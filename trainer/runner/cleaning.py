@@ -1,0 +1,93 @@
+"""Clearing up: ended runs that are old or too many, and uploads that no run refers to.
+
+What runs or waits is never touched, nor what somebody made on the command line.
+"""
+
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.limits import Limits
+from trainer.runner.folder import ENDED, Run, read_folder
+from trainer.runner.lock import is_held
+
+KEPT = ("sweep", "train")
+"""Kinds that are kept for days; the others answered somebody who has read the answer."""
+COMMAND_LINE = "cli"
+"""Owner of the runs that are nobody's but the person's at this machine."""
+NEW_SECONDS = 3600.0
+"""Nothing is removed for its size within so long after its end: somebody looks at it."""
+_DAY, _HOUR = 86_400, 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    run: Run
+    ended: float
+    size: int
+
+
+def clean(root: Path, limits: Limits, *, now: float | None = None) -> list[Path]:
+    """Remove what is over the limits, the oldest first.
+
+    Args:
+        root: the folder of runs.
+        limits: of age and size.
+        now: Unix time.
+
+    Returns:
+        What was removed.
+    """
+    now = time.time() if now is None else now
+    runs = [run for folder in sorted(root.iterdir()) if (run := read_folder(folder))]
+    ended = sorted(_ended(runs), key=lambda each: each.ended)
+    old = [each for each in ended if now - each.ended > _kept_seconds(each.run, limits)]
+    rest = [each for each in ended if each not in old]
+    total = sum(each.size for each in rest)
+    for each in rest:
+        if total <= limits.max_runs_bytes or now - each.ended < NEW_SECONDS:
+            break
+        old.append(each)
+        total -= each.size
+    removed = [Path(each.run.folder) for each in old]
+    gone = {path.name for path in removed}
+    needed = {str(run.job.get("dataset", "")) for run in runs if run.run_id not in gone}
+    removed += _unused_uploads(root / "uploads", needed, now - limits.max_quick_run_hours * _HOUR)
+    for path in removed:
+        shutil.rmtree(path, ignore_errors=True)
+    return removed
+
+
+def _kept_seconds(run: Run, limits: Limits) -> float:
+    if run.kind in KEPT:
+        return limits.max_run_days * _DAY
+    return limits.max_quick_run_hours * _HOUR
+
+
+def _ended(runs: list[Run]) -> list[_Ended]:
+    """Those that may be removed, with the time of their end and their size."""
+    found = []
+    for run in runs:
+        folder = Path(run.folder)
+        waits = run.status not in ENDED or run.interrupted or is_held(folder)
+        if not waits and run.owner != COMMAND_LINE:
+            with suppress(OSError):  # somebody removes it just now
+                found.append(_Ended(run, (folder / "run.json").stat().st_mtime, _size(folder)))
+    return found
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _unused_uploads(uploads: Path, needed: set[str], before: float) -> list[Path]:
+    """Old folders of uploads in which no run's dataset lies."""
+    found = []
+    for folder in sorted(uploads.iterdir()) if uploads.is_dir() else ():
+        with suppress(OSError):
+            used = any(dataset.startswith(f"{folder}/") for dataset in needed)
+            if folder.is_dir() and not used and folder.stat().st_mtime < before:
+                found.append(folder)
+    return found

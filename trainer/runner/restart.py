@@ -1,0 +1,104 @@
+"""What becomes of a run whose process has died: it is begun again a few times, or it has ended."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from trainer.events import Event, Failed, Note, Stopped
+from trainer.limits import Limits
+from trainer.runner.folder import Run, holds_checkpoint, stop_requested, write_run
+from trainer.runner.journal import append_event
+from trainer.runner.vitals import LACK_OF_MEMORY
+
+_STEP = re.compile(r"(?:\.replaced-)?ckpt-(\d+)")
+AGAIN = ("sweep", "train")
+"""Kinds that are begun again; the others answer somebody who waits, and may die of a picture."""
+
+
+def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) -> bool:
+    """Write down how a run stands whose process has died.
+
+    Args:
+        run: as its folder has it; one that ended well stays as it is.
+        why: the reason in words.
+        limits: how often a run is begun again.
+        closing: the app ends: it goes on when the app is started again.
+
+    Returns:
+        Whether it waits again, to go on from its last checkpoint.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = Path(run.folder)
+    if run.status in ("done", "failed") or (run.status == "stopped" and not run.interrupted):
+        return False
+    if stop_requested(folder):
+        message = "The run was ended at once; its last checkpoint is kept."
+        _end(run, Stopped(step=0, total_steps=0, message=message), "stopped")
+        return False
+    if closing:
+        if run.status != "stopped":
+            message = "The app ended before this run did; it goes on when the app is back."
+            _end(run, Stopped(step=0, total_steps=0, message=message), "stopped", interrupted=True)
+        return False
+    if run.kind not in AGAIN or run.restarts >= limits.max_restarts:
+        _end(run, _failure(run, why), "failed")
+        return False
+    begin_again(run, f"The worker died ({why})", less_memory=why == LACK_OF_MEMORY)
+    return True
+
+
+def begin_again(run: Run, what: str, *, less_memory: bool = False, counts: bool = True) -> Run:
+    """Mark a run as waiting to go on, and say so in its journal.
+
+    Args:
+        run: any that has not ended by itself.
+        what: happened, in words.
+        less_memory: take half as many images at once.
+        counts: whether this is one of the restarts that are limited.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = Path(run.folder)
+    resume = run.kind == "train" and holds_checkpoint(folder)
+    job = {**run.job, "resume": resume}
+    if less_memory:
+        at_once = job.get("at_once") or job["config"]["batch_size"]
+        job["at_once"] = max(2, at_once // 2)
+    where = f"resuming from step {last_step(folder)}" if resume else "beginning again"
+    append_event(folder, Note(text=f"{what}, {where}."))
+    restarts = run.restarts + counts
+    again = replace(run, status="queued", job=job, restarts=restarts, interrupted=False)
+    return write_run(again)
+
+
+def last_step(folder: Path) -> int:
+    """The step of a run's newest checkpoint; 0 without one."""
+    found = (_STEP.fullmatch(path.name) for path in folder.glob("*ckpt-*"))
+    return max((int(match[1]) for match in found if match), default=0)
+
+
+def in_words(code: int) -> str:
+    """The reason that an exit code tells."""
+    if code == -9:
+        return "it ran out of memory or was killed"
+    if code == 0:
+        return "somebody asked it to end"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _failure(run: Run, why: str) -> Failed:
+    tried = f" It was begun again {run.restarts} times." if run.restarts else ""
+    kept = " Its last checkpoint is kept: resume it, perhaps with a smaller batch size."
+    return Failed(
+        error="WorkerDied",
+        message=f"The process that carried out this run ended unexpectedly ({why}).{tried}"
+        f"{kept if run.kind == 'train' else ' Try again.'}",
+    )
+
+
+def _end(run: Run, event: Event, status: str, *, interrupted: bool = False) -> None:
+    append_event(Path(run.folder), event)
+    write_run(replace(run, status=status, interrupted=interrupted))

@@ -1,0 +1,33 @@
+"""The order of the waiting runs: visitors take turns, and each visitor's runs stay in order."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run in the queue."""
+
+    folder: Path
+    owner: str
+    again: bool = False
+    """It was running already: it does not queue a second time."""
+
+
+def in_turn(waiting: Sequence[Waiting], running: str | None) -> list[Waiting]:
+    """The runs in the order in which they will be carried out.
+
+    Nobody starves: a visitor's first run keeps its place among the first runs of the others.
+
+    Args:
+        waiting: in the order they came.
+        running: the owner of the run that is carried out now, who has had a turn.
+    """
+    turns = Counter([running] if running is not None else [])
+    ranked = []
+    for number, each in enumerate(waiting):
+        ranked.append((-1 if each.again else turns[each.owner], number))
+        turns[each.owner] += 1
+    return [waiting[number] for _, number in sorted(ranked)]
