@@ -27,6 +27,13 @@ COMMENTS = {
     "pyproject.toml": "Project metadata; settings of ruff, pytest and the type checker",
     "requirements.txt": "What the Space and make app install, pinned",
     "tests/data/lr_curves.json": "Ten curves with what the published rules say of them",
+    "trainer/publish/page/app.js": "The demo's page: takes a picture, shows the answer",
+    "trainer/publish/page/icon.svg": "The demo's icon",
+    "trainer/publish/page/index.html": "The demo's markup and its content security policy",
+    "trainer/publish/page/ort/": "ONNX Runtime Web, MIT; renewed by docs/renew_ort.py",
+    "trainer/publish/page/preprocess.js": "The demo's preprocessing: Pillow's, in the browser",
+    "trainer/publish/page/style.css": "Looks of the demo",
+    "trainer/publish/page/worker.js": "The demo's worker: loads the model, looks at pictures",
     "ui/assets/app.css": "Looks of our own HTML",
     "ui/assets/chart.css": "Looks of the live chart",
     "ui/assets/chart.js": "The live chart, drawn on a canvas",
@@ -53,7 +60,8 @@ def file_tree() -> str:
         text=True,
         check=True,
     ).stdout.split("\n")
-    paths = {"docs/shots/" if path.startswith("docs/shots/") else path for path in listed if path}
+    folders = [name for name in COMMENTS if name.endswith("/")]
+    paths = {next(filter(path.startswith, folders), path) for path in listed if path}
     kept = sorted((path for path in paths if (ROOT / path).exists()), key=_order)
     lines = [f"{path:33} {COMMENTS.get(path) or _first_sentence(ROOT / path)}" for path in kept]
     return "\n".join(["```", *lines, "```"])
