@@ -42,7 +42,7 @@ def main() -> None:
         with served(demo) as url:
             page.goto(url)
             expect(page.locator("body")).to_have_attribute("data-state", "answered")
-            both(page, "demo", at="header")
+            both(page, "demo", at="body")
         chromium.close()
 
 
