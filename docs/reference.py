@@ -26,13 +26,19 @@ COMMENTS = {
     "docs/LOG.md": "What was tried and measured, failures too",
     "docs/shots/": "Screenshots, made by make shots",
     "pyproject.toml": "Project metadata; settings of ruff, pytest and the type checker",
-    "trainer/publish/page/": "The demo page, and ONNX Runtime Web, pinned",
     "requirements.txt": "What the Space and make app install, pinned",
     "tests/data/hub_values.json": "Licenses, tasks, scopes and LFS suffixes that the Hub knows",
     "tests/data/lr_curves.json": "Ten curves with what the published rules say of them",
     "tests/hub_client.mjs": "A client of the Hub in JavaScript, for test_hub_tools.py",
     "tests/package-lock.json": "What that client needs, with hashes",
     "tests/package.json": "What that client needs",
+    "trainer/publish/page/app.js": "The demo's page: takes a picture, shows the answer",
+    "trainer/publish/page/icon.svg": "The demo's icon",
+    "trainer/publish/page/index.html": "The demo's markup and its content security policy",
+    "trainer/publish/page/ort/": "ONNX Runtime Web, MIT; renewed by docs/renew_ort.py",
+    "trainer/publish/page/preprocess.js": "The demo's preprocessing: Pillow's, in the browser",
+    "trainer/publish/page/style.css": "Looks of the demo",
+    "trainer/publish/page/worker.js": "The demo's worker: loads the model, looks at pictures",
     "ui/assets/app.css": "Looks of our own HTML",
     "ui/assets/chart.css": "Looks of the live chart",
     "ui/assets/chart.js": "The live chart, drawn on a canvas",
@@ -50,14 +56,6 @@ def options_table() -> str:
     return "\n".join(rows)
 
 
-FOLDERS = ("docs/shots/", "trainer/publish/page/")
-"""Folders that the tree shows as one line."""
-
-
-def _shown_as(path: str) -> str:
-    return next((folder for folder in FOLDERS if path.startswith(folder)), path)
-
-
 def file_tree() -> str:
     """One line a file: its path and its first sentence."""
     listed = subprocess.run(
@@ -67,7 +65,8 @@ def file_tree() -> str:
         text=True,
         check=True,
     ).stdout.split("\n")
-    paths = {_shown_as(path) for path in listed if path}
+    folders = [name for name in COMMENTS if name.endswith("/")]
+    paths = {next(filter(path.startswith, folders), path) for path in listed if path}
     kept = sorted((path for path in paths if (ROOT / path).exists()), key=_order)
     lines = [f"{path:33} {COMMENTS.get(path) or _first_sentence(ROOT / path)}" for path in kept]
     return "\n".join(["```", *lines, "```"])

@@ -66,10 +66,10 @@ def write_demo(
         shutil.copytree(PAGE, making)
         shutil.copyfile(model / ONNX, making / ONNX)
         listed = _write_examples(examples, making, loaded.class_names)
-        title = _clean(title) or repo_id
-        about = _about(loaded, making, repo_id, title) | {"examples": listed}
+        heading = _clean(title) or repo_id
+        about = _about(loaded, making, repo_id) | {"title": heading, "examples": listed}
         (making / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
-        text = readme(repo_id, title, len(loaded.class_names), _license(model))
+        text = readme(repo_id, heading, len(loaded.class_names), _license(model))
         (making / README).write_text(text, encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
@@ -152,10 +152,9 @@ def _check_preprocessing(loaded: LoadedModel) -> None:
         )
 
 
-def _about(loaded: LoadedModel, making: Path, repo_id: str, title: str) -> dict[str, object]:
+def _about(loaded: LoadedModel, making: Path, repo_id: str) -> dict[str, object]:
     """What the page reads; sizes in bytes, for its progress bar."""
     return {
-        "title": title,
         "repo_id": repo_id,
         "hub_url": f"{endpoint()}/{repo_id}",
         "class_names": list(loaded.class_names),

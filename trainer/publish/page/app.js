@@ -90,6 +90,7 @@ function thumbnail({ file, caption }, index) {
   button.onclick = () => tryExample(index);
   image.src = file;
   image.alt = caption;
+  image.decoding = "async";
   image.title = caption;
   button.append(image);
   item.append(button);

@@ -7,6 +7,9 @@
 //      {type: "answer", id, probs, width, height, seconds}
 //      {type: "trouble", id, code, seen}  id is null where the model cannot be loaded
 
+// The page's content security policy does not reach into a worker that is a file of its own: a
+// host may answer a large file from its own file store by a redirect, and it still arrives.
+
 import * as ort from "./ort/ort.wasm.bundle.min.js";
 import { draftFactor, normalize, view } from "./preprocess.js";
 
