@@ -45,6 +45,8 @@ format: dev
 
 shots: dev
 	$(PY) docs/shots.py
+	$(PY) docs/publish_shots.py
+	$(PY) docs/demo_shots.py
 
 bench: dev
 	$(PY) benchmarks/startup.py

@@ -35,11 +35,13 @@ from ui.page import build_page
 from ui.password import checked_by, read_password
 from ui.temp import keep_swept, sweep, sweep_folders, temp_root
 from ui.theme import css, theme
+from ui.zero_gpu import mark_for_gpu
 
 RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
 KEEP_UPLOADS_SECONDS = 86_400.0
 """How long a Space keeps an uploaded archive; on a machine of yours they stay."""
 
+mark_for_gpu()
 limits = Limits.from_env()
 runner = Runner(RUNS)
 context = Context(runner)

@@ -7,6 +7,7 @@ from typing import Any
 from trainer.config import Config, command_line, config_for
 from trainer.errors import ConfigError, HubError, ModelError
 from trainer.hub import search_datasets
+from trainer.hub_client import HUB_PREFIX, parse_hub_name
 from trainer.jobs import Job
 from trainer.plan_words import plan_words
 from ui.context import Context
@@ -21,16 +22,24 @@ _MAX_SEARCH = 200
 
 
 def chosen_model(settings: dict[str, Any]) -> str:
-    """The timm name that the two model controls hold.
+    """The timm name, or `hf-hub:owner/name`, that the two model controls hold.
 
     Raises:
-        ModelError: “another” without a name.
+        ModelError: “another” without a name, or what is no id on the Hub.
     """
     model = settings.get("model")
     name = settings.get("other_model") if model == OTHER else model
     if not isinstance(name, str) or not name:
         raise ModelError("Choose a model: type in “All timm models” to search.")
-    return name
+    name = name.strip().removeprefix(HUB_PREFIX)
+    if "/" not in name:
+        return name
+    if parse_hub_name(name) is None:
+        raise ModelError(
+            f"{name[:60]!r} is no model on the Hugging Face Hub; ids look like owner/name or "
+            "owner/name@revision."
+        )
+    return f"{HUB_PREFIX}{name}"
 
 
 def config_of(settings: dict[str, Any]) -> Config:

@@ -69,9 +69,10 @@ def build_data_panel() -> DataPanel:
                 [],
                 value=None,
                 label="All timm models",
-                info="type to search",
+                info="type to search; or the Hub id (owner/name) of a model to train further",
                 visible=False,
                 filterable=True,
+                allow_custom_value=True,
             )
             model_line = gr.HTML("")
     return DataPanel(

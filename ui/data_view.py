@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.sheet import read_sheet
+from trainer.hub_client import HUB_PREFIX
 from trainer.menu import menu_model
 from ui.words import count, millions, percent, shorten, text
 
@@ -47,7 +48,10 @@ def sheet_html(folder: Path, title: str, *, big: bool = False) -> str:
 def model_line(model_name: str, *, online: bool) -> str:
     """What is known of the chosen model, and whether its weights can be had."""
     model = menu_model(model_name)
-    if model is None:
+    if model_name.startswith(HUB_PREFIX):
+        name = text(model_name.removeprefix(HUB_PREFIX))
+        known = f"<b>{name}</b> from the Hub: its layers are trained further, on your classes."
+    elif model is None:
         known = f"<b>{text(model_name)}</b>, a timm model; its card on the Hub has its licence."
     else:
         known = (
