@@ -20,11 +20,11 @@ from trainer.errors import ConfigError  # noqa: E402
 from trainer.events import EpochDone, Event, SweepStep, Tried  # noqa: E402
 from trainer.fit import fit  # noqa: E402
 from trainer.head_trials import train_heads  # noqa: E402
-from trainer.jobs import view_for  # noqa: E402
 from trainer.learner import Learner, ensure_features, prepare  # noqa: E402
 from trainer.opening import usable_data  # noqa: E402
 from trainer.plan import Phase, default_lr, plan  # noqa: E402
 from trainer.sweep import rate_from, sweep  # noqa: E402
+from trainer.work import view_for  # noqa: E402
 
 T = TypeVar("T")
 SEEDS = {"head": (1, 2, 3), "full": (1,), "scratch": (1, 2)}

@@ -8,13 +8,13 @@ from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
+from trainer.margin import wilson_interval
 from trainer.metrics import (
     NUM_BINS,
     accuracy_and_loss,
     calibration,
     calibration_error,
     evaluated,
-    wilson_interval,
 )
 
 # Four pictures of a, b, b, c; the second is taken for c, nothing ever for b.

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -92,16 +93,19 @@ def test_whoever_loads_a_published_model_gets_the_answers_of_its_run(tmp_path: P
 def load_as_others(files: list[str]) -> dict[str, list[list[float]]]:
     """The probabilities that timm, transformers and ONNX Runtime give."""
     import onnxruntime
-    import timm
     import torch
     from huggingface_hub import hf_hub_download
+    from timm import create_model
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
     from transformers import pipeline
 
     images = [Image.open(path).convert("RGB") for path in files]
-    model = timm.create_model(f"hf-hub:{REPO}", pretrained=True).eval()
+    model: Any = create_model(f"hf-hub:{REPO}", pretrained=True).eval()
     names = list(model.pretrained_cfg["label_names"])
-    config = timm.data.resolve_model_data_config(model)
-    transform = timm.data.create_transform(**config, is_training=False)
+    assert names == [str(digit) for digit in range(10)]
+    config = resolve_model_data_config(model)
+    transform: Any = create_transform(**config, is_training=False)
     batch = torch.stack([transform(image) for image in images])
     with torch.inference_mode():
         by_timm = model(batch).softmax(dim=1)

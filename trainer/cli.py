@@ -1,4 +1,4 @@
-"""What a command prints: JSON lines, or words with a progress bar in a terminal.
+"""The commands: from words on the command line to a job, carried out and printed.
 
 Ctrl-C (or SIGTERM) asks the run to stop at its next step; a second one ends it at once.
 """
@@ -8,41 +8,19 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from trainer.allocator import keep_freed_memory
 from trainer.config import Config
-from trainer.data.report import Check
 from trainer.errors import ConfigError, UserError
 from trainer.events import (
-    Checked,
-    Done,
-    EpochDone,
-    Evaluated,
-    Event,
-    Exported,
     Failed,
-    Note,
-    PhaseStarted,
-    Planned,
-    Predicted,
     Preflight,
-    Progress,
-    Pushed,
-    Started,
-    Step,
     Stopped,
-    SweepStep,
-    Swept,
-    Tried,
-    to_json,
 )
 from trainer.jobs import Job, job_from_dict
-from trainer.plan_words import duration_words
+from trainer.printing import JsonPrinter, WordPrinter
 from trainer.runner.folder import create_run, new_run_id, read_folder, record
 
 KEPT = ("sweep", "train")
@@ -113,144 +91,6 @@ def failed(error: UserError, *, as_json: bool) -> int:
     printer = JsonPrinter() if as_json else WordPrinter()
     printer.show(Failed(error=type(error).__name__, message=str(error)), Path())
     return EXIT_MENDABLE
-
-
-class JsonPrinter:
-    """One JSON object a line."""
-
-    def show(self, event: Event, folder: Path) -> None:
-        del folder
-        sys.stdout.write(to_json(event) + "\n")
-        sys.stdout.flush()
-
-    def close(self) -> None: ...
-
-
-class WordPrinter:
-    """Sentences on standard output; a progress bar on standard error when it is a terminal."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self._text = ""
-
-    def show(self, event: Event, folder: Path) -> None:
-        if isinstance(event, (Progress, Step, SweepStep)):
-            self._advance(*_progress(event))
-            return
-        self.close()
-        for line in words(event, folder):
-            stream = sys.stderr if isinstance(event, Failed) else sys.stdout
-            stream.write(line + "\n")
-            stream.flush()
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _advance(self, text: str, done: int, total: int, detail: str) -> None:
-        if self._bar is None or self._text != text or self._bar.total != total:
-            self.close()
-            self._text = text
-            quiet = not sys.stderr.isatty()
-            self._bar = tqdm(desc=text, total=total, leave=False, disable=quiet, dynamic_ncols=True)
-        self._bar.set_postfix_str(detail, refresh=False)
-        self._bar.update(done - self._bar.n)
-
-
-def words(event: Event, folder: Path) -> Iterator[str]:
-    """What a person reads of an event."""
-    match event:
-        case Started():
-            yield (
-                f"{event.model_name} at {event.image_size} px, {event.num_train} + "
-                f"{event.num_valid} pictures, {len(event.class_names)} classes; {event.reason}"
-            )
-        case Note():
-            yield f"  {event.text}"
-        case PhaseStarted():
-            yield f"{event.title}: {event.epochs} epochs at {event.lr:.2g} ({event.why})"
-        case EpochDone():
-            mark = " *" if event.best else ""
-            yield (
-                f"  epoch {event.epoch + 1} of {event.epochs}: loss {event.train_loss:.4f}, "
-                f"validation loss {event.valid_loss:.4f}, accuracy {event.valid_accuracy:.1%}{mark}"
-            )
-        case Tried():
-            yield f"Tried {event.what}, judged on {event.num_held_out} held-out pictures:"
-            rows = zip(event.lrs, event.accuracies, event.errors, event.losses, strict=True)
-            yield from (
-                f"  {lr:.2e}  accuracy {accuracy:6.1%} ± {error:.1%}  loss {loss:.3f}"
-                for lr, accuracy, error, loss in rows
-            )
-        case Swept():
-            yield from (
-                f"  {name:16} {'-' if rate is None else f'{rate:.2e}'}"
-                for name, rate in event.suggestions.items()
-            )
-            chosen = "none" if event.suggested_lr is None else f"{event.suggested_lr:.2e}"
-            range_ = " (usable: {:.2e} to {:.2e})".format(*event.usable) if event.usable else ""
-            yield f"Suggested learning rate: {chosen}{range_}. {event.reason}"
-        case Done():
-            yield (
-                f"Done in {event.seconds:.0f} s: validation accuracy {event.valid_accuracy:.1%} "
-                f"({event.num_correct} of {event.num_valid}). The model is in {event.model_dir}"
-            )
-        case Stopped():
-            yield event.message or "Stopped."
-            if event.checkpoint:
-                yield f"Go on with: --output-dir {folder} --resume"
-        case _:
-            yield from _more_words(event)
-
-
-def _more_words(event: Event) -> Iterator[str]:
-    match event:
-        case Evaluated():
-            yield (
-                f"{event.split}: accuracy {event.accuracy:.2%} of {event.num_images} pictures, "
-                f"loss {event.loss:.4f}"
-            )
-            for row, name in enumerate(event.class_names):
-                precision, recall = event.precision[row], event.recall[row]
-                yield f"  {name:20.20} precision {_percent(precision)} recall {_percent(recall)}"
-        case Predicted():
-            best = ", ".join(f"{name} {prob:.1%}" for name, prob in event.probs)
-            yield f"{event.image}: {event.error or best}"
-        case Checked():
-            yield from (finding.text for finding in Check.from_dict(dict(event.summary)).findings)
-        case Planned():
-            yield f"{event.total_steps} steps: {'; '.join(event.phases)}"
-            yield duration_words(event)
-            yield event.command
-        case Exported():
-            yield f"Written: {event.path}"
-        case Pushed():
-            how = "verified" if event.verified else f"not verified: {event.differs}"
-            yield f"Published: {event.url} ({how})"
-        case Preflight():
-            yield from (f"  {level:7} {words}" for level, words in event.findings)
-        case Failed():
-            yield f"{event.error}: {event.message}"
-        case _:
-            return
-
-
-def _percent(value: float | None) -> str:
-    return "     -" if value is None else f"{value:6.1%}"
-
-
-def _progress(event: Progress | Step | SweepStep) -> tuple[str, int, int, str]:
-    """Text, done, total and detail of a progress bar."""
-    match event:
-        case Progress():
-            return event.text, event.done, event.total, ""
-        case SweepStep():
-            detail = f"lr {event.lr:.1e} loss {event.loss:.3f}"
-            return "Sweeping", event.step, event.total_steps, detail
-        case Step():
-            detail = f"loss {event.loss:.3f}, {event.images_per_second:.0f} images/s"
-            return "Training", event.step, event.total_steps, detail
 
 
 class _Interrupts:

@@ -12,14 +12,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from trainer.errors import HubError
 from trainer.hub_client import endpoint, offline, parse_hub_name, reachable
-from trainer.limits import Limits
 
-__all__ = ["Found", "download_model", "reachable", "search_datasets", "search_models"]
+__all__ = ["Found", "reachable", "search_datasets", "search_models"]
 
 SEARCH_SECONDS = 5.0
 """Longest wait for a search; it is not tried again, since a person types on."""
@@ -63,18 +61,6 @@ def search_models(text: str, limit: int = 8) -> tuple[Found, ...]:
     """
     tags = [("filter", "timm"), ("filter", "safetensors"), ("pipeline_tag", "image-classification")]
     return _search("models", text, limit, tags)
-
-
-def download_model(repo_id: str, revision: str | None = None, limits: Limits | None = None) -> Path:
-    """The folder of a model's `config.json` and `model.safetensors`; `trainer.pull` has the rules.
-
-    Raises:
-        HubError: unreachable, or the model is missing, private or gated, or arrived damaged.
-        ModelError: the id is none, or the repository is no timm CNN that is safe and fits.
-    """
-    from trainer.pull import pull  # brings torch and timm, which a search does without
-
-    return pull(repo_id, revision, limits)
 
 
 def _search(kind: str, text: str, limit: int, tags: list[tuple[str, str]]) -> tuple[Found, ...]:

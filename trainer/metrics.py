@@ -1,7 +1,5 @@
 """Figures of a split from its probabilities: Σcorrect/Σseen, loss, per class, calibration."""
 
-import math
-
 import numpy as np
 
 from trainer.events import Evaluated
@@ -94,15 +92,6 @@ def calibration_error(bins: tuple[tuple[int, float, float], ...]) -> float:
     pictures of each bin, 0–1 (Guo et al. 2017, arXiv:1706.04599)."""
     total = sum(count for count, _, _ in bins)
     return sum(count * abs(share - mean) for count, mean, share in bins) / total
-
-
-def wilson_interval(correct: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share, 0–1 (Wilson 1927)."""
-    z, share = 1.96, correct / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    root = math.sqrt(share * (1 - share) / total + z * z / (4 * total**2))
-    spread = z * root / (1 + z * z / total)
-    return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
 def _shares(right: np.ndarray, counts: np.ndarray) -> tuple[float | None, ...]:

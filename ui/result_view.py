@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from trainer.events import Evaluated
+from trainer.margin import wilson_interval
 from trainer.runner.folder import Run
 from ui.data_view import sheet_html
 from ui.fold import Fold
@@ -218,13 +219,9 @@ def _done_card(folder: Path, fold: Fold, result: Evaluated) -> str:
 
 
 def _margin(correct: int, total: int) -> str:
-    """The 95 % interval of a share, Wilson 1927: "96.9 to 99.8 %"."""
-    z, share = 1.96, correct / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = (
-        z * math.sqrt(share * (1 - share) / total + z * z / (4 * total**2)) / (1 + z * z / total)
-    )
-    return f"{max(0.0, middle - spread) * 100:.1f} to {percent(min(1.0, middle + spread))}"
+    """The 95 % interval of a share: "96.9 to 99.8 %"."""
+    low, high = wilson_interval(correct, total)
+    return f"{low * 100:.1f} to {percent(high)}"
 
 
 def confusion_html(result: Evaluated) -> str:

@@ -54,18 +54,18 @@ def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
 
 
 def _model(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
-    from trainer.jobs import model_folder
     from trainer.publish.push import push
+    from trainer.work import model_folder
 
     yield from push(model_folder(job.model), wish, token)
 
 
 def _demo(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     """A Static Space; it links to the model of the same name."""
-    from trainer.jobs import model_folder
     from trainer.publish.demo import write_demo
     from trainer.publish.examples import shareable_examples
     from trainer.publish.publication import Publication
+    from trainer.work import model_folder
 
     folder = model_folder(job.model)
     publication = Publication(wish, token)

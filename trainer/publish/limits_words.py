@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from trainer.data.findings import FEW_TRAIN
 from trainer.events import Evaluated, Started
-from trainer.metrics import wilson_interval
+from trainer.margin import wilson_interval
 from trainer.publish.facts import RunFacts
 from trainer.publish.markup import listed, percent, text
 

@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from trainer.events import EpochDone, Evaluated
-from trainer.metrics import NUM_BINS, wilson_interval
+from trainer.margin import wilson_interval
+from trainer.metrics import NUM_BINS
 from trainer.publish.facts import FoundRate, RunFacts
 from trainer.publish.markup import percent, plain, rate
 

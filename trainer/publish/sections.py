@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trainer.events import Evaluated
-from trainer.metrics import wilson_interval
+from trainer.margin import wilson_interval
 from trainer.publish.facts import RunFacts
 from trainer.publish.limits_words import limits
 from trainer.publish.markup import bullets, folded, listed, percent, table, text
