@@ -720,7 +720,12 @@ def test_the_events_of_a_training_name_hardware_versions_and_provenance(run: Pat
     assert re.search(r"\S, \d+ of \d+ cores?$", started.hardware)
     assert {"lr-lab", "python", "torch", "timm"} <= set(started.versions)
     assert facts.augmentation.startswith("Augmentation ")
-    assert any("broken.png" in finding for finding in facts.findings)
+    assert any("cannot be decoded and are left out." in finding for finding in facts.findings)
+
+
+def test_the_names_of_a_persons_pictures_stay_out_of_the_card(run: Path) -> None:
+    assert "broken.png" in (run / "events.jsonl").read_text("utf-8")
+    assert "broken" not in body(run_facts(run / "model", run), None, ())
 
 
 def test_the_ending_that_is_not_in_the_journal_yet_is_told_too(run: Path) -> None:

@@ -1,6 +1,7 @@
 """The check: counts, damaged pictures, copies across splits, and what it says about them."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from pictures import encode, fill, png
 from trainer.data import Check, Data, Finding, Picture, check, fingerprint, load_data, usable
 from trainer.errors import DatasetError
+from trainer.events import Note
 from trainer.limits import Limits
 
 
@@ -271,3 +273,18 @@ def test_the_number_of_workers_does_not_change_the_result(tmp_path: Path) -> Non
     for path in (tmp_path / "cache/checks").iterdir():
         path.unlink()
     assert check(data, workers=5) == one
+
+
+def test_what_a_finding_says_without_naming_pictures_is_a_whole_sentence(tmp_path: Path) -> None:
+    root = pets(tmp_path / "pets", valid=4)
+    same = png(5, (40, 40))
+    fill(root, {"train/cats/secret-1.png": same, "valid/dogs/secret-2.png": same})
+    fill(root, {"train/cats/secret-3.png": same, "train/cats/secret-4.png": b"no picture"})
+    named = [finding for finding in check(load(root)).findings if finding.named]
+    assert len(named) == 4
+    for finding in named:
+        assert "secret" in finding.named
+        nameless = Note(text=finding.text, named=finding.named).nameless
+        assert "secret" not in nameless
+        assert re.search(r"[a-z]\.( [A-Z]|$)", nameless)
+        assert not re.search(r"  | [.,;]|\(\)", nameless)

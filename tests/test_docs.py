@@ -69,7 +69,7 @@ def test_options_and_file_tree_are_those_of_the_code() -> None:
 
 
 def test_the_commands_are_the_parsers_commands() -> None:
-    named = set(re.findall(r"^\| `python -m trainer (\w+)", README, re.MULTILINE))
+    named = set(re.findall(r"^\| `python -m trainer ([\w-]+)", README, re.MULTILINE))
     choices = next(a for a in parser()._actions if a.dest == "command").choices
     assert choices is not None
     assert named == set(choices)

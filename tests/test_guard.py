@@ -197,6 +197,8 @@ def test_a_visitor_at_this_machine_is_local(host: str) -> None:
         ({"host": "localhost:7860", "Via": "1.1 proxy"}, "127.0.0.1"),
         ({"host": "localhost.evil.example"}, "127.0.0.1"),
         ({"host": "evil.example", "origin": "http://localhost"}, "127.0.0.1"),
+        ({"host": "localhost:7860", "origin": "https://lab.example"}, "127.0.0.1"),
+        ({"host": "localhost:7860", "origin": "null"}, "127.0.0.1"),
         ({}, "127.0.0.1"),
     ],
 )
@@ -204,3 +206,12 @@ def test_a_share_link_a_proxy_or_another_machine_is_not_local(
     headers: dict[str, str], client: str | None
 ) -> None:
     assert not is_local(headers, client)
+
+
+def test_nobody_is_local_where_the_owner_named_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy may rewrite `Host` to the address it forwards to, and add no header of its own."""
+    monkeypatch.setenv("LRLAB_HOSTS", "lab.example")
+    rewritten = {"host": "127.0.0.1:7860", "origin": "https://lab.example"}
+    assert same_origin(rewritten)
+    assert not is_local(rewritten, "127.0.0.1")
+    assert not is_local({"host": "127.0.0.1:7860"}, "127.0.0.1")

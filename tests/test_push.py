@@ -167,10 +167,13 @@ def test_a_pushed_model_is_private_whole_and_verified(hub, client, model):
     kept = {"config.json", "model.safetensors", "model.onnx"}
     assert all(pushed[name] == (model / name).read_bytes() for name in kept)
     assert b"hf-hub:ada/squares" in pushed["README.md"]
-    marker = json.loads(pushed["lrlab.json"])["sha256"]
-    assert marker == {
+    marker = json.loads(pushed["lrlab.json"])
+    assert marker["repo"] == "ada/squares"
+    assert marker["sha256"] == {
         name: hashlib.sha256(pushed[name]).hexdigest() for name in {*FILES, "model.onnx"}
     }
+    for place in (sys.prefix, sys.base_prefix, str(ROOT), str(Path.home())):
+        assert not [name for name, content in pushed.items() if place.encode() in content]
     requests = hub.requests[before:]
     assert {seen.authorization for seen in requests if seen.host.startswith("localhost")} == {None}
     sha = repo.refs["main"]
@@ -221,6 +224,27 @@ def test_files_of_an_earlier_push_go_and_those_of_others_stay(hub, client, model
     assert client.push(model, "ada/tidy")["verified"] is True
     files = repo.commits[repo.refs["main"]]
     assert "notes.txt" not in files and "theirs.txt" in files
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        json.dumps({"repo": "ada/other", "sha256": {"theirs.txt": ""}}),
+        json.dumps({"repo": "ada/marked", "sha256": {".gitattributes": ""}}),
+        json.dumps({"sha256": {"theirs.txt": ""}}),
+        json.dumps({"repo": "ada/marked", "sha256": 3}),
+        json.dumps(["theirs.txt"]),
+        json.dumps({"repo": "ada/marked", "sha256": {"theirs.txt": " " * 2_000_000}}),
+        "[" * 100_000,
+        "no JSON",
+    ],
+    ids=["a copy of another", "git's own", "no name", "number", "list", "huge", "deep", "text"],
+)
+def test_a_marker_that_is_not_this_repositorys_removes_nothing(hub, client, model, marker):
+    repo = hub.model("ada/marked", {"theirs.txt": "kept", "lrlab.json": marker}, private=True)
+    repo.commit({".gitattributes": "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
+    assert client.push(model, "ada/marked")["verified"] is True
+    assert {"theirs.txt", ".gitattributes"} <= set(repo.commits[repo.refs["main"]])
 
 
 def test_a_repository_that_was_not_published_from_here_is_left_alone(hub, client, model):
@@ -333,6 +357,24 @@ def test_a_folder_with_a_pickle_is_refused_before_the_hub_is_asked(hub, client, 
     assert (answer["code"], answer["error"]) == (2, "ModelError")
     assert name in answer["message"]
     assert len(hub.requests) == before
+
+
+def test_a_link_to_a_file_outside_of_the_folder_is_refused(hub, client, model, tmp_path):
+    (tmp_path / "id_ed25519").write_text("a private key")
+    (model / "notes.txt").symlink_to(tmp_path / "id_ed25519")
+    answer = client.push(model, "ada/linked")
+    assert (answer["code"], answer["error"]) == (2, "ModelError")
+    assert "notes.txt, a link" in answer["message"]
+    assert ("models", "ada/linked") not in hub.repos
+
+
+def test_a_link_to_another_folder_is_not_followed(hub, client, model, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "id_ed25519").write_text("a private key")
+    (model / "notes").symlink_to(tmp_path / "elsewhere")
+    assert client.push(model, "ada/folder-link")["verified"] is True
+    repo = hub.repos["models", "ada/folder-link"]
+    assert not [name for name in repo.commits[repo.refs["main"]] if "notes" in name]
 
 
 @pytest.mark.parametrize("repo_id", ["squares", "ada/a b", "ada/../x", "ada/x@main", "ada/x.git"])

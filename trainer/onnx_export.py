@@ -96,22 +96,26 @@ def check_onnx(loaded: LoadedModel, path: Path) -> None:
 
 
 def _write(loaded: LoadedModel, path: Path) -> None:
+    """Without the exporter's notes, which hold source lines and paths of this machine."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter warns of its own internals
-            torch.onnx.export(
+            program = torch.onnx.export(
                 loaded.model,
                 (fixed_images(loaded, 2),),
-                path,
                 input_names=["images"],
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
                 opset_version=OPSET,
                 dynamo=True,
-                external_data=False,
                 verbose=False,
             )
+            assert program is not None  # it is where the export is dynamo's
+            ClearMetadataAndDocStringPass()(program.model)
+            program.save(path, external_data=False)
     except torch.onnx.errors.OnnxExporterError as error:
         raise ModelError(
             f"{loaded.model_name} cannot be exported to ONNX: {_first_line(error)}"

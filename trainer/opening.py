@@ -28,7 +28,7 @@ def usable_data(
     data, checked = yield from checked_data(dataset, config, view_of)
     for finding in checked.findings:
         if finding.level != "info":
-            yield Note(text=finding.text, about="data")
+            yield Note(text=finding.text, about="data", named=finding.named)
     return usable(data, checked)
 
 

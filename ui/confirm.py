@@ -9,29 +9,44 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from trainer.errors import HubError
 from trainer.jobs import Job
 
 LIFETIME_SECONDS = 900.0
+_MAX_OF_ONE = 5
 _MAX_KEPT = 500
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    word: str
+    until: float
+    """On the monotonic clock, in seconds."""
+    job: Job
+
+
 class Confirmations:
-    """Jobs by their word; everything is behind `self._lock`."""
+    """What was shown, by the visitor and the run that asked the Hub; behind `self._lock`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[float, str, Job]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Shown] = OrderedDict()
 
-    def issue(self, visitor: str, job: Job) -> str:
-        """A word for this job; it is good for a quarter of an hour."""
-        word = secrets.token_urlsafe(24)
+    def issue(self, visitor: str, run_id: str, job: Job) -> str:
+        """The word for what this run asked for; it is good for a quarter of an hour.
+
+        One run has one word, however often it is shown.
+        """
+        key = (visitor, run_id)
         with self._lock:
-            self._kept[word] = (time.monotonic() + LIFETIME_SECONDS, visitor, job)
-            while len(self._kept) > _MAX_KEPT:
-                self._kept.popitem(last=False)
-        return word
+            shown = self._kept.get(key)
+            if shown is None or shown.job != job or shown.until < time.monotonic():
+                until = time.monotonic() + LIFETIME_SECONDS
+                self._kept[key] = shown = _Shown(secrets.token_urlsafe(24), until, job)
+                self._forget(visitor)
+        return shown.word
 
     def redeem(self, visitor: str, word: object) -> Job:
         """The job of a word, which is used up.
@@ -40,7 +55,17 @@ class Confirmations:
             HubError: there is no such word, it is another visitor's, or it is too old.
         """
         with self._lock:
-            until, owner, job = self._kept.pop(str(word), (0.0, "", None))
-        if job is None or owner != visitor or until < time.monotonic():
+            own = (key for key in self._kept if key[0] == visitor)
+            key = next((key for key in own if self._kept[key].word == str(word)), None)
+            shown = self._kept.pop(key) if key else None
+        if shown is None or shown.until < time.monotonic():
             raise HubError("Check the name and the login again, then publish within 15 minutes.")
-        return job
+        return shown.job
+
+    def _forget(self, visitor: str) -> None:
+        """Drop the oldest of this visitor, whose own loss it is, before those of all."""
+        own = [key for key in self._kept if key[0] == visitor]
+        for key in own[:-_MAX_OF_ONE]:
+            del self._kept[key]
+        while len(self._kept) > _MAX_KEPT:
+            self._kept.popitem(last=False)

@@ -4,14 +4,18 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.errors import DatasetError, ModelError
 from trainer.hub import reachable
 from trainer.hub_client import parse_hub_name
+from trainer.limits import Limits
 from trainer.runner import Run, Runner
 from ui.confirm import Confirmations
+from ui.intake import reserve
 from ui.login import Login
 from ui.temp import temp_root
 from ui.visit import Visit
@@ -64,20 +68,39 @@ class Context:
             )
         return f"hf://datasets/{typed.strip()}"
 
-    def keep_upload(self, path: str | None) -> str:
-        """Move an uploaded archive to the uploads; returns its path there.
+    @contextmanager
+    def kept_upload(self, path: str | None) -> Iterator[str]:
+        """An uploaded archive's path among the uploads; it stays there unless the block fails.
+
+        It is a second name of the same file, so it takes no room, however often somebody asks.
 
         Raises:
-            DatasetError: there is no such upload.
+            DatasetError: there is no such upload, or no room.
         """
-        source = Path(path) if isinstance(path, str) else None
-        inside = source is not None and temp_root() in source.resolve().parents
-        if source is None or not inside or not source.is_file():
+        source = Path(path).resolve() if isinstance(path, str) else None
+        if source is None or temp_root() not in source.parents or not source.is_file():
             raise DatasetError("Choose a zip file to upload.")
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", source.name)[-60:]
         folder = Path(tempfile.mkdtemp(dir=self.runner.uploads))
         target = folder / (name if name.endswith(".zip") else f"{name}.zip")
-        return str(shutil.copyfile(source, target))
+        try:
+            self._link(source, target)
+            yield str(target)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _link(self, source: Path, target: Path) -> None:
+        try:
+            target.hardlink_to(source)
+        except OSError:  # on another disk, or one without links
+            usage = shutil.disk_usage(target.parent)
+            if usage.free - source.stat().st_size < reserve(usage.total, Limits.from_env()):
+                raise DatasetError(
+                    "There is not enough room on this app's disk for the upload. Try a smaller "
+                    "zip file, or again later."
+                ) from None
+            shutil.copyfile(source, target)
 
     def model(self, chosen: str | None) -> str:
         """A model to predict with: a finished training by its id, or an id on the Hub.

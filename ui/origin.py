@@ -46,12 +46,15 @@ def is_local(headers: Mapping[str, str], client_host: str | None) -> bool:
 
     The client is a loopback address, the page was opened under a loopback name, and nothing says
     that a proxy or a tunnel stands between: a share link's requests come from loopback as well,
-    but under the link's name.
+    but under the link's name. Whoever named a proxy of theirs (`LRLAB_HOSTS`) opened the app to
+    others: a proxy may rewrite `Host` and say nothing of itself.
     """
     lower = _lower(headers)
-    if any(name in _FORWARDED or name.startswith("x-forwarded-") for name in lower):
+    if own_hosts() or any(name in _FORWARDED or name.startswith("x-forwarded-") for name in lower):
         return False
-    return is_loopback(client_host or "") and is_loopback(host_name(lower.get("host", "")))
+    origin = _place_of(lower["origin"])[1] if "origin" in lower else "localhost"
+    names = (client_host or "", host_name(lower.get("host", "")), host_name(origin))
+    return all(map(is_loopback, names))
 
 
 def is_loopback(name: str) -> bool:

@@ -61,7 +61,7 @@ def _asked(tab: PublishTab, context: Context, visit: Visit, run: Run, fold: Fold
     return {
         **updates,
         tab.result: "",
-        tab.nonce: context.confirmations.issue(visit.visitor, wanted),
+        tab.nonce: context.confirmations.issue(visit.visitor, run.run_id, wanted),
         tab.publish: gr.Button(value=f"Publish {shorten(wanted.repo_id, 48)}, {who}", visible=True),
         tab.check: gr.Button(variant="secondary"),
     }

@@ -124,7 +124,8 @@ def _wire_data(page: Page, context: Context) -> None:
     def upload(visit: Visit, path: str | None) -> Visit | None:
         if path is None:
             return None
-        return actions.submit_check(context, visit, context.keep_upload(path))
+        with context.kept_upload(path) as kept:
+            return actions.submit_check(context, visit, kept)
 
     @told
     def search(typed: str) -> Any:

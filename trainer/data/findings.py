@@ -67,13 +67,14 @@ def _failed(check: Check) -> Iterator[Finding]:
     total = check.num_pictures + len(check.failed)
     share = len(check.failed) / total
     first = check.failed[0]
+    named = f"; the first is {first.name}, which {first.reason}"
     text = (
         f"{len(check.failed):,} of {total:,} pictures ({share:.1%}) cannot be decoded and are left "
-        f"out; the first is {first.name}, which {first.reason}."
+        f"out{named}."
     )
     if share > FAILED_SHARE:
         text += " That is a lot: look at where the files come from before you trust the result."
-    yield Finding("warning", text)
+    yield Finding("warning", text, named)
 
 
 def _left_out(check: Check) -> Iterator[Finding]:
@@ -81,8 +82,8 @@ def _left_out(check: Check) -> Iterator[Finding]:
     if num:
         first = check.skipped[0]
         what = "file or row is" if num == 1 else "files or rows are"
-        text = f"{num:,} {what} not used; the first is {first.name}, which {first.reason}."
-        yield Finding("info", text)
+        named = f"; the first is {first.name}, which {first.reason}"
+        yield Finding("info", f"{num:,} {what} not used{named}.", named)
 
 
 def _leaked(check: Check) -> Iterator[Finding]:
@@ -90,11 +91,12 @@ def _leaked(check: Check) -> Iterator[Finding]:
     if groups:
         num = sum(twin.split != "train" for group in groups for twin in group)
         what = "validation or test picture is" if num == 1 else "validation or test pictures are"
+        named = f" ({_example(groups)})"
         text = (
-            f"{num:,} {what} identical to training pictures ({_example(groups)}). The accuracy "
-            "will look better than it is: remove one of each pair."
+            f"{num:,} {what} identical to training pictures{named}. The accuracy will look better "
+            "than it is: remove one of each pair."
         )
-        yield Finding("warning", text)
+        yield Finding("warning", text, named)
 
 
 def _contradictory(check: Check) -> Iterator[Finding]:
@@ -103,11 +105,9 @@ def _contradictory(check: Check) -> Iterator[Finding]:
         labels = sorted({twin.label for twin in groups[0]})
         names = " and ".join(repr(check.class_names[label]) for label in labels)
         what = "picture has" if len(groups) == 1 else "pictures have"
-        text = (
-            f"{len(groups):,} {what} more than one label ({_example(groups)}: {names}). Keep the "
-            "right one."
-        )
-        yield Finding("warning", text)
+        named = f" ({_example(groups)}: {names})"
+        text = f"{len(groups):,} {what} more than one label{named}. Keep the right one."
+        yield Finding("warning", text, named)
 
 
 def _repeated(check: Check) -> Iterator[Finding]:
@@ -122,11 +122,12 @@ def _repeated(check: Check) -> Iterator[Finding]:
             groups.append(group)
     if extra:
         what = "picture is a copy of another" if extra == 1 else "pictures are copies of others"
+        named = f" ({_example(tuple(groups))})"
         text = (
-            f"{extra:,} {what} in the same split ({_example(tuple(groups))}). They count more "
-            "than once; remove them if that is not meant."
+            f"{extra:,} {what} in the same split{named}. They count more than once; remove them if "
+            "that is not meant."
         )
-        yield Finding("info", text)
+        yield Finding("info", text, named)
 
 
 def _balance(check: Check) -> Iterator[Finding]:

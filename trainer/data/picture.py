@@ -100,6 +100,7 @@ def decode_with_size(
             orientation = _orientation(image)
             rgb = _to_rgb(image)
         upright = rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+        upright.info.clear()  # comments and profiles, which Pillow would save again
         if not drafted:
             return upright, upright.size
         width, height = size

@@ -16,6 +16,8 @@ class Finding:
     """`error`: training cannot work; `warning`: it works, but the numbers may mislead."""
     text: str
     """What was seen and what to do about it."""
+    named: str = ""
+    """The part of `text` that names pictures, which is not published."""
 
 
 @dataclass(frozen=True, slots=True)

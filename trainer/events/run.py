@@ -45,6 +45,13 @@ class Note:
     text: str
     about: str = ""
     """`data`: what the check of the pictures warns of; `augmentation`: which, and why."""
+    named: str = ""
+    """The part of `text` that names pictures."""
+
+    @property
+    def nameless(self) -> str:
+        """`text` as it may be published."""
+        return self.text.replace(self.named, "", 1) if self.named else self.text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,10 +39,23 @@ def carry_out(job: "Job", token: str, should_stop: Callable[[], bool]) -> Iterat
         Wish(repo_id=job.repo_id, kind=KIND_OF[part], public=job.public, own=job.own_namespace)
         for part in parts
     ]
+    if job.model and job.kind != "preflight":
+        _check_model(job.model)
     token = checked_token(token) if token else machine_token()
     for part, wish in zip(parts, wishes, strict=True):
         work = _ask if job.kind == "preflight" else _WORK[part]
         yield from stoppable(work(job, wish, token), should_stop)
+
+
+def _check_model(model: str) -> None:
+    """Before anybody is asked to log in.
+
+    Raises:
+        ModelError: there is none.
+    """
+    from trainer.work import model_folder
+
+    model_folder(model)
 
 
 def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:

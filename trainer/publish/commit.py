@@ -88,7 +88,7 @@ def _attempt(
 
     standing = look(api, target, token) or _made(api, target, token)
     refuse(target, standing)
-    marker = CommitOperationAdd(MARKER, marker_text(hashes).encode())
+    marker = CommitOperationAdd(MARKER, marker_text(target, hashes).encode())
     additions = [CommitOperationAdd(name, path) for name, path in files.items()]
     gone = earlier_files(api, target, standing, token) - files.keys()
     done = api.create_commit(

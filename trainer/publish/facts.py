@@ -66,7 +66,7 @@ class RunFacts:
     epochs: tuple[EpochDone, ...] = ()
     """In the order of their steps."""
     findings: tuple[str, ...] = ()
-    """What the check of the pictures warned of."""
+    """What the check of the pictures warned of, without the names of pictures."""
     augmentation: str = ""
     """Which changes were made to training pictures, and why those."""
     evaluated: Evaluated | None = None
@@ -101,7 +101,7 @@ class _Story:
                 self.started = event
                 self.num_sessions += 1
             case Note() if event.about == "data":
-                self.findings[event.text] = None
+                self.findings[event.nameless] = None
             case Note() if event.about == "augmentation":
                 self.augmentation = event.text
             case Tried():

@@ -40,9 +40,10 @@ def push(folder: Path, wish: Wish, token: str) -> Generator[Event, None, None]:
 
     Raises:
         HubError: the id is none, or the Hub is unreachable or refuses.
-        ModelError: the folder holds no model that loads, or a pickle.
+        ModelError: the folder holds no model that loads, a pickle, or a link out of it.
     """
     refuse_pickles(folder)
+    _refuse_links(folder)
     yield Progress(text="Looking at the model", done=0, total=1)
     local = load_model(folder)
     publication = Publication(wish, token)
@@ -76,6 +77,17 @@ def refuse_pickles(folder: Path) -> None:
         raise ModelError(
             f"{folder.name} holds {pickles[0]}, a pickle, which may run any code where it is "
             "loaded, so it is not published. Take it out; model.safetensors holds the weights."
+        )
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse a folder through which a file from elsewhere would be published."""
+    whole = folder.resolve()
+    outside = [name for name, path in _files(folder).items() if whole not in path.resolve().parents]
+    if outside:
+        raise ModelError(
+            f"{folder.name} holds {outside[0]}, a link to a file outside of the folder, so it is "
+            "not published. Take it out, or put a copy of the file in its place."
         )
 
 

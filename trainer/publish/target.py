@@ -1,7 +1,8 @@
 """`Target`: the repository that something is published in, how it stands now, and its marker.
 
-A repository that was published from here carries `lrlab.json`, the names and hashes of the files of
-that publication. One without it and with files of its own is somebody's work, and is left alone.
+A repository that was published from here carries `lrlab.json`: its own name, and the names and
+hashes of the files of that publication. One without it and with files of its own is somebody's
+work, and is left alone.
 """
 
 import json
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MARKER = "lrlab.json"
 KINDS = ("model", "dataset", "space")
+_MAX_MARKER_BYTES = 1_000_000
 _UNTOUCHED = {".gitattributes", "README.md"}
 """What a repository may hold that somebody has only just made by hand."""
 
@@ -46,6 +48,8 @@ class Standing:
     """Its newest commit."""
     public: bool
     files: frozenset[str]
+    marker_bytes: int = 0
+    """Size of its marker; 0: it has none."""
 
     @property
     def ours(self) -> bool:
@@ -79,15 +83,17 @@ def look(api: "HfApi", target: Target, token: str) -> Standing | None:
 
     about = {"model": api.model_info, "dataset": api.dataset_info, "space": api.space_info}
     try:
-        info = about[target.kind](target.repo_id, token=token, timeout=10)
+        info = about[target.kind](target.repo_id, token=token, timeout=10, files_metadata=True)
     except RepositoryNotFoundError as error:
         if error.response.status_code == 401:
             api.whoami(token)  # an expired login is told the same as a missing repository
         return None
+    sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
     return Standing(
         sha=info.sha or "",
         public=not info.private,
-        files=frozenset(entry.rfilename for entry in info.siblings or ()),
+        files=frozenset(sizes),
+        marker_bytes=sizes.get(MARKER, 0),
     )
 
 
@@ -111,14 +117,18 @@ def refuse(target: Target, standing: Standing) -> None:
         )
 
 
-def marker_text(hashes: Mapping[str, str]) -> str:
-    """The marker of a publication: the SHA-256 of each of its files."""
-    return json.dumps({"made_with": "LR Lab", "sha256": dict(sorted(hashes.items()))}, indent=1)
+def marker_text(target: Target, hashes: Mapping[str, str]) -> str:
+    """The marker of a publication: where it went, and the SHA-256 of each of its files."""
+    made = {"made_with": "LR Lab", "repo": target.path, "sha256": dict(sorted(hashes.items()))}
+    return json.dumps(made, indent=1)
 
 
 def earlier_files(api: "HfApi", target: Target, standing: Standing, token: str) -> frozenset[str]:
-    """The files of the publication before this one that are still there."""
-    if MARKER not in standing.files:
+    """The files of the publication before this one that are still there.
+
+    None where the marker is no marker, or another repository's: then nothing is known to be ours.
+    """
+    if not 0 < standing.marker_bytes <= _MAX_MARKER_BYTES:
         return frozenset()
     with tempfile.TemporaryDirectory(prefix="lrlab-marker-") as folder:
         path = api.hf_hub_download(
@@ -130,8 +140,13 @@ def earlier_files(api: "HfApi", target: Target, standing: Standing, token: str) 
             token=token,
             tqdm_class=quiet_progress(),
         )
-        try:
-            listed = json.loads(Path(path).read_text(encoding="utf-8"))["sha256"]
-        except (ValueError, KeyError, TypeError):
-            return frozenset()
-    return frozenset(map(str, listed)) & standing.files
+        return _named_files(Path(path).read_bytes(), target) & (standing.files - _UNTOUCHED)
+
+
+def _named_files(marker: bytes, target: Target) -> frozenset[str]:
+    """The files that a marker of this repository names; a file of that name may hold anything."""
+    try:
+        made = json.loads(marker)
+        return frozenset(map(str, made["sha256"])) if made["repo"] == target.path else frozenset()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return frozenset()
