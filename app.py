@@ -20,6 +20,7 @@ os.environ["GRADIO_TEMP_DIR"] = str(
     Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()) / "lrlab-gradio"
 )
 
+from PIL import Image
 from starlette.middleware import Middleware
 
 from trainer.data.cache import cache_root
@@ -43,6 +44,7 @@ KEEP_UPLOADS_SECONDS = 86_400.0
 
 mark_for_gpu()
 limits = Limits.from_env()
+Image.MAX_IMAGE_PIXELS = limits.max_pixels  # should a library ever open a visitor's picture here
 runner = Runner(RUNS)
 context = Context(runner)
 demo = build_page(context).queue(api_open=False, max_size=64, default_concurrency_limit=16)

@@ -1,12 +1,18 @@
-"""What becomes of an uploaded archive: a second name of the same file, gone where nothing began."""
+"""Uploaded archives and downloaded models: each takes the disk once, however often it is asked."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from trainer.config import config_for
 from trainer.errors import BusyError, DatasetError
+from trainer.jobs import Job
 from trainer.runner import Runner
+from trainer.runner.folder import create_run
 from ui.context import Context
+from ui.download import archive
+from ui.visit import Visit
 
 
 @pytest.fixture
@@ -68,3 +74,23 @@ def test_a_name_becomes_harmless_and_ends_in_zip(context: Context, tmp_path: Pat
         assert Path(path).suffix == ".zip"
         assert Path(path).name.isascii()
         assert len(Path(path).name) <= 64
+
+
+def test_a_model_that_is_downloaded_often_is_zipped_once_for_each_state_of_it(
+    context: Context, tmp_path: Path
+) -> None:
+    run = create_run(context.runner.root, Job(kind="train", config=config_for()), owner="ada")
+    model = Path(run.folder) / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / ".making-7-model.onnx").write_bytes(b"half")
+    visit = Visit(visitor="ada").showing("train", run.run_id)
+    zips = {archive(context, visit) for _ in range(5)}
+    assert len(zips) == 1
+    (model / "model.onnx").write_bytes(b"made later")
+    later = archive(context, visit)
+    assert later not in zips
+    assert set(zipfile.ZipFile(later).namelist()) == {"config.json", "model.onnx"}
+    Path(later).unlink()
+    assert Path(archive(context, visit)).is_file()
+    assert len(list((tmp_path / "temp").rglob("*.zip"))) == 2

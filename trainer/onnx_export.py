@@ -43,7 +43,7 @@ def export_onnx(folder: Path) -> Exported:
         making.replace(path)
     except OSError as error:
         raise ModelError(
-            f"model.onnx cannot be written into {folder}: {error.strerror or error}. Copy the "
+            f"model.onnx cannot be written into {folder.name}: {error.strerror or error}. Copy the "
             "folder to where there is room and you may write, and export that one."
         ) from error
     finally:

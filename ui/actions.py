@@ -1,6 +1,5 @@
 """What the page's buttons do, as functions of the visit: submit, stop, resume, show, choose."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from trainer.plan_words import plan_words
 from ui.context import Context
 from ui.controls import config_from
 from ui.data_panel import OTHER
-from ui.temp import new_folder
 from ui.visit import PLACES, Visit
 from ui.words import count, shorten
 
@@ -143,20 +141,6 @@ def checked_rate(x: float | None) -> float:
         raise ConfigError("That is no learning rate; click on the curve.")
     config_for(lr=x)  # raises for one out of range
     return x
-
-
-def archive(context: Context, visit: Visit) -> str:
-    """The finished model that Train shows, as a zip.
-
-    Raises:
-        ModelError: there is none.
-    """
-    run = context.run(visit, "train")
-    folder = Path(run.folder) / "model" if run is not None else None
-    if folder is None or not folder.is_dir():
-        raise ModelError("There is no finished model here to download.")
-    target = new_folder() / "model"
-    return shutil.make_archive(str(target), "zip", folder)
 
 
 def _num_train(context: Context, run_id: str) -> int:

@@ -13,6 +13,7 @@ from ui.context import Context, is_online
 from ui.controls import CUSTOM, PRESET_WORDS, preset_values
 from ui.data_panel import OTHER
 from ui.data_view import model_line
+from ui.download import archive
 from ui.follow import menus, poll
 from ui.frame import badges_html
 from ui.handling import HIDDEN, QUICK, told
@@ -229,7 +230,7 @@ def _wire_train(page: Page, context: Context) -> None:
 
     @told
     def download(value: Any) -> Any:
-        return actions.archive(context, visit_from(value))
+        return archive(context, visit_from(value))
 
     tab.start.click(
         _action(page, context, start, fold_panel=True),

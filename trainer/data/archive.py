@@ -98,9 +98,8 @@ def _unpacked(path: Path, digest: str, limits: Limits) -> tuple[Path, tuple[Skip
             ) from error
         except OSError as error:
             raise DatasetError(
-                f"{printable(path.name)!r} could not be unpacked into {home.parent} "
-                f"({error.strerror or error}). Make room there, or set LRLAB_CACHE to another "
-                "folder."
+                f"{printable(path.name)!r} could not be unpacked ({error.strerror or error}). "
+                "Make room, or set LRLAB_CACHE to another folder."
             ) from error
         skipped = _trusted(home)
     if skipped is None:

@@ -126,7 +126,7 @@ def write_rows(
         raise _damaged(title, error) from error
     except OSError as error:
         raise DatasetError(
-            f"The dataset {title} cannot be copied to {target.parent} ({error.strerror or error}). "
+            f"The dataset {title} cannot be kept ({error.strerror or error}). "
             "Free some space, or set LRLAB_CACHE to another folder."
         ) from error
     finally:

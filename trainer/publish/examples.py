@@ -1,9 +1,11 @@
 """Example pictures for a demo page: only those that anybody may see anyway.
 
 A run keeps some of its validation pictures. They go onto a page only where they are built in, or
-come from the Hub with a licence stated; what a person uploaded is not shown unasked.
+come from the Hub under a licence that lets anybody show them; what a person uploaded is not shown
+unasked.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +15,11 @@ from trainer.publish.facts import run_folder_of
 from trainer.runner.journal import read_events
 
 MAX_EXAMPLES = 6
+_FREE = re.compile(
+    r"(mit|apache-2\.0|bsd(-[23]-clause)?|isc|unlicense|wtfpl|pddl|odbl|odc-by|gfdl"
+    r"|cc0-1\.0|cc-by(-sa)?-\d\.\d|cdla-permissive-[12]\.0|cdla-sharing-1\.0)"
+)
+"""Licences, as the Hub names them, that let anybody pass the pictures on for any purpose."""
 
 
 def shareable_examples(model_folder: Path, made: Path) -> list[Path]:
@@ -40,5 +47,5 @@ def _shareable(run_folder: Path) -> bool:
     started = next((event for event in events if isinstance(event, Started)), None)
     if started is None:
         return False
-    licensed = started.dataset_kind == "hub" and bool(started.dataset_licence)
-    return started.dataset_kind == "builtin" or licensed
+    free = _FREE.fullmatch(started.dataset_licence.strip().lower()) is not None
+    return started.dataset_kind == "builtin" or (started.dataset_kind == "hub" and free)

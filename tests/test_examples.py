@@ -1,0 +1,65 @@
+"""Which pictures of a run a demo page may show to everybody."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pictures import png
+from trainer.config import config_for
+from trainer.data import Picture
+from trainer.data.sheet import write_sheet
+from trainer.events import Started
+from trainer.jobs import Job
+from trainer.publish.examples import MAX_EXAMPLES, shareable_examples
+from trainer.runner.folder import create_run
+from trainer.runner.journal import append_event
+
+
+def model_of(root: Path, **started: str) -> Path:
+    """The model folder of a run that began so, with nine examples."""
+    folder = Path(create_run(root, Job(kind="train", config=config_for()), owner="ada").folder)
+    append_event(folder, Started(kind="train", **started))
+    rows = []
+    for number in range(9):
+        read = partial(png, number, (40, 40))
+        rows.append((("cat", "..", "a/b")[number % 3], Picture(f"{number}.png", 0, read)))
+    write_sheet(rows, folder / "examples", whole=True)
+    (folder / "model").mkdir()
+    return folder / "model"
+
+
+@pytest.mark.parametrize("licence", ["cc0-1.0", "MIT", "cc-by-4.0", "cc-by-sa-3.0", "apache-2.0"])
+def test_pictures_under_a_free_licence_are_shown_under_their_class(
+    tmp_path: Path, licence: str
+) -> None:
+    model = model_of(tmp_path, dataset_kind="hub", dataset_licence=licence)
+    shown = shareable_examples(model, tmp_path / "made")
+    assert len(shown) == MAX_EXAMPLES
+    assert {path.parent.name for path in shown} == {"cat", "example"}
+    assert all(path.resolve().is_relative_to(tmp_path / "made") for path in shown)
+    assert [Image.open(path).size for path in shown] == [(40, 40)] * MAX_EXAMPLES
+
+
+def test_pictures_that_are_built_in_are_shown(tmp_path: Path) -> None:
+    model = model_of(tmp_path, dataset_kind="builtin")
+    assert len(shareable_examples(model, tmp_path / "made")) == MAX_EXAMPLES
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_a_persons_own_pictures_are_shown_under_no_licence(tmp_path: Path, kind: str) -> None:
+    model = model_of(tmp_path, dataset_kind=kind, dataset_licence="mit")
+    assert shareable_examples(model, tmp_path / "made") == []
+
+
+@pytest.mark.parametrize(
+    "licence", ["", "other", "unknown", "cc-by-nc-4.0", "cc-by-nd-4.0", "x mit"]
+)
+def test_pictures_without_a_free_licence_stay_out(tmp_path: Path, licence: str) -> None:
+    model = model_of(tmp_path, dataset_kind="hub", dataset_licence=licence)
+    assert shareable_examples(model, tmp_path / "made") == []
+
+
+def test_a_model_without_its_run_has_no_examples(tmp_path: Path) -> None:
+    assert shareable_examples(tmp_path, tmp_path / "made") == []
