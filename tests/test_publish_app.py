@@ -9,7 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from app_server import AppServer
 from hub_emulator import HubEmulator
@@ -75,8 +75,12 @@ def train_digits(page: Page) -> None:
     page.locator("#to-publish").click()
 
 
+def name_of(page: Page) -> Locator:
+    return page.locator("#publish-name").locator("input, textarea").first
+
+
 def ask(page: Page, name: str) -> None:
-    page.locator("#publish-name").locator("input, textarea").first.fill(name)
+    name_of(page).fill(name)
     page.locator("#ask-hub").click()
 
 
@@ -98,19 +102,17 @@ def test_a_model_is_asked_for_trained_published_and_verified(
     expect(page.locator("#publish")).not_to_be_visible()
 
     train_digits(page)
-    expect(page.locator("#publish-name").locator("input, textarea").first).to_have_value(
-        "digits-tf_efficientnet_lite0"
-    )
+    expect(name_of(page)).to_have_value("early")  # what was asked for before the training
     page.locator("#ask-hub").click()
     publish = page.locator("#publish")
-    expect(publish).to_contain_text("Publish ada/digits-tf_efficientnet_lite0, private")
-    assert ("models", "ada/digits-tf_efficientnet_lite0") not in hub.repos
+    expect(publish).to_contain_text("Publish ada/early, private")
+    assert ("models", "ada/early") not in hub.repos
     publish.click()
     result = page.locator("#publish-result")
     expect(result).to_contain_text("Demo page")
     expect(result).to_contain_text("answers 8 pictures alike")
-    model = hub.repos["models", "ada/digits-tf_efficientnet_lite0"]
-    space = hub.repos["spaces", "ada/digits-tf_efficientnet_lite0"]
+    model = hub.repos["models", "ada/early"]
+    space = hub.repos["spaces", "ada/early"]
     assert model.private and space.private and space.sdk == "static"
     assert {"model.onnx", "plots/confusion.png"} <= set(model.commits[model.refs["main"]])
     assert "index.html" in space.commits[space.refs["main"]]
@@ -118,14 +120,18 @@ def test_a_model_is_asked_for_trained_published_and_verified(
     page.reload()
     page.get_by_role("tab", name="Publish").click()
     expect(page.locator("#publish-result")).to_contain_text("answers 8 pictures alike")
+    expect(page.locator("#publish")).not_to_be_visible()
+    expect(name_of(page)).to_have_value("digits-tf_efficientnet_lite0")  # for the next one
     assert left_behind(local.folder, ADA) == []
 
 
 def test_a_changed_control_takes_the_confirmation_back(local: AppServer, browser: Browser) -> None:
     page = open_page(browser, local, width=390)
     train_digits(page)
+    expect(name_of(page)).to_have_value("digits-tf_efficientnet_lite0")
     ask(page, "changed")
     page.locator("#publish").wait_for(state="visible")
+    expect(name_of(page)).to_have_value("changed")
     page.get_by_label("Public: everybody").check()
     expect(page.locator("#publish")).not_to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

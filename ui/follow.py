@@ -20,7 +20,7 @@ from ui.data_panel import empty_check
 from ui.data_view import check_html, summary_line
 from ui.fold import Fold
 from ui.page import Page
-from ui.publish_follow import publish_changes, publish_models
+from ui.publish_follow import publish_changes, suggestion
 from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
 from ui.runs_menu import predict_choices, run_choices
 from ui.sweep_charts import measured_chart, race_chart, sweep_chart
@@ -32,15 +32,17 @@ BUSY_SECONDS, IDLE_SECONDS = 0.5, 4.0
 Updates = dict[Component | Any, Any]
 
 
-def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> Updates:
-    """Updates for what changed, and when to look again.
+def poll(
+    page: Page, context: Context, visit: Visit, folds: dict[str, Fold], *, loading: bool = False
+) -> Updates:
+    """Updates for what changed, and when to look again; all of it where the page loads.
 
     The timer never stops: an answer that was under way while the visitor pressed a button would
     stop it for good.
     """
     updates: Updates = {}
     current: list[tuple[Run, Fold]] = []
-    menus_changed = False
+    menus_changed, model = loading, ""
     for kind in PLACES:
         run = context.run(visit, kind)
         if run is None:
@@ -51,6 +53,8 @@ def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> 
         fold.add(events)
         changed = known is None or bool(events) or fold.status != run.status
         menus_changed |= fold.status != run.status
+        if kind == "train" and run.status == "done" != fold.status:
+            model = run.run_id
         fold.status = run.status
         if run.status not in ENDED:
             current.append((run, fold))
@@ -60,19 +64,25 @@ def poll(page: Page, context: Context, visit: Visit, folds: dict[str, Fold]) -> 
     warming_up = not context.runner.device()  # the badge says so, and is to be corrected
     updates[page.frame.timer] = gr.Timer(BUSY_SECONDS if current or warming_up else IDLE_SECONDS)
     if menus_changed:
-        updates |= menus(page, context, visit)
+        updates |= _menus(page, context, visit, model, loading=loading)
     return updates
 
 
-def menus(page: Page, context: Context, visit: Visit) -> Updates:
-    """The runs menu, and the models that Predict offers."""
+def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: bool) -> Updates:
+    """The runs menu, and the models that Predict and Publish offer.
+
+    A training that is newly shown is chosen there; otherwise a visitor's choice stays.
+    """
     runs = run_choices(context, visit)
     models = predict_choices(context, visit)
     info = count(len(runs), "run") if runs else "none yet"
     updates: Updates = {page.frame.runs: gr.Dropdown(choices=runs, value=None, info=info)}
+    chosen = model or (models[0][1] if models and loading else "")
     if models:
-        updates[page.predict.model] = gr.Dropdown(choices=models, value=models[0][1])
-        updates |= publish_models(page.publish, context, models)
+        offered = gr.Dropdown(models, value=chosen) if chosen else gr.Dropdown(models)
+        updates |= {page.predict.model: offered, page.publish.model: offered}
+    if run := context.runner.get(chosen):
+        updates[page.publish.name] = gr.Textbox(value=suggestion(context, visit, run))
     return updates
 
 

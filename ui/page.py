@@ -10,6 +10,7 @@ from ui.context import Context
 from ui.data_panel import DataPanel, build_data_panel
 from ui.frame import Frame, build_frame
 from ui.limits_fold import build_limits
+from ui.open_tab import remember_open_tab
 from ui.predict_tab import PredictTab, build_predict_tab
 from ui.publish_tab import PublishTab, build_publish_tab
 from ui.sweep_tab import SweepTab, build_sweep_tab
@@ -49,15 +50,17 @@ def build_page(context: Context) -> gr.Blocks:
         frame = build_frame()
         data = build_data_panel()
         with gr.Tabs(selected="sweep") as tabs:
-            with gr.Tab("Sweep", id="sweep"):
+            with gr.Tab("Sweep", id="sweep") as sweep_place:
                 sweep = build_sweep_tab()
-            with gr.Tab("Train", id="train"):
+            with gr.Tab("Train", id="train") as train_place:
                 train = build_train_tab()
-            with gr.Tab("Predict", id="predict"):
+            with gr.Tab("Predict", id="predict") as predict_place:
                 predict = build_predict_tab()
-            with gr.Tab("Publish", id="publish"):
+            with gr.Tab("Publish", id="publish") as publish_place:
                 publish = build_publish_tab()
         build_limits(Limits.from_env())
         page = Page(frame, data, tabs, sweep, train, predict, publish)
         wire(demo, page, context)
+        places = (sweep_place, train_place, predict_place, publish_place)
+        remember_open_tab(demo, tabs, places)
     return demo

@@ -25,6 +25,7 @@ def publish_changes(
         return _asked(tab, context, visit, run, fold)
     ended = run.status in ENDED
     return {
+        tab.findings: "",
         tab.result: result_html(run, fold),
         tab.publish: gr.Button(visible=False),
         tab.check: gr.Button(
@@ -34,15 +35,19 @@ def publish_changes(
     }
 
 
-def publish_models(
-    tab: PublishTab, context: Context, models: list[tuple[str, str]]
-) -> dict[Any, Any]:
-    """The finished trainings, and a name for the newest."""
-    run = context.runner.get(models[0][1])
-    return {
-        tab.model: gr.Dropdown(choices=models, value=models[0][1]),
-        tab.name: gr.Textbox(value=name_for(run)) if run else gr.skip(),
-    }
+def suggestion(context: Context, visit: Visit, run: Run) -> str:
+    """The name that the visitor asked for, where nothing is published under it yet; else one for
+    this training."""
+    asked = context.run(visit, "preflight")
+    if asked is not None and not _is_used(context, visit, asked):
+        return str(asked.job["repo_id"])
+    return name_for(run)
+
+
+def _is_used(context: Context, visit: Visit, asked: Run) -> bool:
+    """Whether something was published after the Hub was asked."""
+    published = context.run(visit, "publish")
+    return published is not None and published.created > asked.created
 
 
 def name_for(run: Run) -> str:
@@ -51,6 +56,8 @@ def name_for(run: Run) -> str:
 
 
 def _asked(tab: PublishTab, context: Context, visit: Visit, run: Run, fold: Fold) -> dict[Any, Any]:
+    if _is_used(context, visit, run):
+        return {}
     updates: dict[Any, Any] = {tab.findings: findings_html(run, fold)}
     job = job_from_dict(run.job)
     fine = run.status == "done" and bool(fold.preflights) and all(p.ok for p in fold.preflights)

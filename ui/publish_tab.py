@@ -9,7 +9,7 @@ import gradio as gr
 PRIVATE, PUBLIC = "private", "public"
 DEMO, DATA = "push-demo", "push-data"
 EXTRAS = [
-    ("A demo page: anybody can try the model in a browser, for free", DEMO),
+    ("A demo page: the model in a browser, for free", DEMO),
     ("The uploaded pictures, as a dataset", DATA),
 ]
 

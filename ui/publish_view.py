@@ -64,7 +64,7 @@ def result_html(run: Run, fold: Fold) -> str:
 def _pushed(pushed: Pushed) -> str:
     link = (
         f'<a href="{text(pushed.url)}" target="_blank" rel="noopener noreferrer">'
-        f"{text(pushed.url)}</a>"
+        f"{text(pushed.url.partition('://')[2])}</a>"
     )
     if pushed.verified:
         how = "✓ Verified: the Hub holds every file as it was sent"

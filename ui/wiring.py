@@ -14,7 +14,7 @@ from ui.controls import CUSTOM, PRESET_WORDS, preset_values
 from ui.data_panel import OTHER
 from ui.data_view import model_line
 from ui.download import archive
-from ui.follow import menus, poll
+from ui.follow import poll
 from ui.frame import badges_html
 from ui.handling import HIDDEN, QUICK, told
 from ui.page import Page
@@ -83,7 +83,7 @@ def _wire_following(demo: gr.Blocks, page: Page, context: Context) -> None:
         folds: dict[str, Any] = {}
         device, online = context.device_words(), is_online()
         # The visit is not written back: whoever presses a button before this answer would lose it.
-        updates = poll(page, context, visit, folds) | menus(page, context, visit)
+        updates = poll(page, context, visit, folds, loading=True)
         updates[frame.folds] = folds
         updates[frame.badges] = badges_html(device, online=online)
         updates[page.data.model_line] = model_line(

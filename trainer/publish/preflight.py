@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from trainer.errors import HubError, UserError
 from trainer.events import Preflight
 from trainer.publish.account import Account, account_of
-from trainer.publish.card import card_problems
 from trainer.publish.patience import persist
 from trainer.publish.refusals import refusals
 from trainer.publish.target import Target, check_id, look, refuse
@@ -111,17 +110,3 @@ def _place(api: "HfApi", target: Target, token: str) -> str:
         return f"the name is free; it will be made, {visible}."
     refuse(target, standing)
     return f"it exists and will be brought up to date, {visible}."
-
-
-def check_card(text: str, kind: str) -> None:
-    """Judge a card's first lines here, and then let the Hub judge them.
-
-    Raises:
-        ValueError: they are not as they must be.
-    """
-    from huggingface_hub import RepoCard
-
-    problems = card_problems(text)
-    if problems:
-        raise ValueError(f"README.md: {'; '.join(problems)}")
-    RepoCard(text, ignore_metadata_errors=True).validate(repo_type=kind)

@@ -11,9 +11,10 @@ from trainer.following import with_progress
 from trainer.hub_client import client
 from trainer.limits import Limits
 from trainer.publish.altered import altered_files
+from trainer.publish.card_check import check_card
 from trainer.publish.commit import Committed, publish_files
 from trainer.publish.patience import Patience, be_patient, persist
-from trainer.publish.preflight import Wish, check_card, preflight
+from trainer.publish.preflight import Wish, preflight
 from trainer.publish.refusals import refusals
 from trainer.publish.target import Target
 
