@@ -20,7 +20,7 @@ from trainer.errors import BusyError, DiskFullError
 from trainer.events import Event, Progress, Step, Stopped
 from trainer.jobs import PUBLISHING, Job, job_from_dict
 from trainer.limits import Limits
-from trainer.runner.cleaning import COMMAND_LINE, clean
+from trainer.runner.cleaning import clean
 from trainer.runner.folder import (
     ENDED,
     Run,
@@ -33,6 +33,7 @@ from trainer.runner.folder import (
 from trainer.runner.journal import append_event, last_events, read_events
 from trainer.runner.lane import Lane, ask_to_stop
 from trainer.runner.lock import held, is_held
+from trainer.runner.owner import COMMAND_LINE, visitor_named
 from trainer.runner.publisher import Publisher
 from trainer.runner.restart import AGAIN, begin_again
 
@@ -105,10 +106,15 @@ class Runner:
     def submit(self, job: Job, *, owner: str) -> Run:
         """Put a new run in its lane.
 
+        Args:
+            job: what is asked for.
+            owner: what the visitor calls themselves; they may say anything.
+
         Raises:
             BusyError: the queue is full, or this visitor has runs enough in it.
             DiskFullError: there is too little room on the disk.
         """
+        owner = visitor_named(owner)
         with self._submitting:  # two at once would both find the last place free
             self._check_room(LANE_OF[job.kind], owner)
             run = create_run(self.root, job, owner=owner)
@@ -121,6 +127,7 @@ class Runner:
         Raises:
             BusyError: this visitor is publishing already, or too many others are.
         """
+        owner = visitor_named(owner)
         self._publisher.check_room(owner)
         run = create_run(self.root, job, owner=owner)
         self._publisher.start(run, token)
@@ -132,6 +139,7 @@ class Runner:
         Raises:
             BusyError, DiskFullError: as `submit`.
         """
+        owner = visitor_named(owner)
         with self._submitting:
             run = self.get(run_id)
             if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
