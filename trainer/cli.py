@@ -21,7 +21,7 @@ from trainer.events import (
 )
 from trainer.jobs import Job, job_from_dict
 from trainer.printing import JsonPrinter, WordPrinter
-from trainer.runner.folder import create_run, new_run_id, read_folder, record
+from trainer.runner.folder import create_run, make_root, new_run_id, read_folder, record
 from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
@@ -141,7 +141,9 @@ def _folder(arguments: argparse.Namespace, job: Job) -> Path:
     if given is None:
         if job.resume:
             raise ConfigError("--resume needs --output-dir: the run folder to go on in.")
-        return Path("runs").resolve() / new_run_id()
+        root = Path("runs").resolve()
+        make_root(root)
+        return root / new_run_id()
     folder = given.expanduser().resolve()
     if not job.resume and (folder / "run.json").exists():
         raise ConfigError(
