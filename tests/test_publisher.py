@@ -33,8 +33,8 @@ ADA, BOB = "hf_canaryTokenOfAda", "hf_canaryTokenOfBob"
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
-def _job(kind: str = "preflight", repo_id: str = "ada/new", **values: str) -> Job:
-    return Job(kind=kind, config=tiny_config(), repo_id=repo_id, **values)
+def _job(kind: str = "preflight", repo_id: str = "ada/new", model: str = "") -> Job:
+    return Job(kind=kind, config=tiny_config(), repo_id=repo_id, model=model)
 
 
 def _wait(what: Callable[[], object], seconds: float = 60) -> float:
