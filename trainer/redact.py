@@ -1,6 +1,7 @@
 """Keeping secrets out of what is printed and logged: tokens are replaced before they are written.
 
-Not covered: a secret that arrives in two halves, and secrets of a form that nobody told us of.
+Not covered: a secret that arrives in two halves, secrets of a form that nobody told us of, and what
+native code writes past Python's streams.
 """
 
 import os

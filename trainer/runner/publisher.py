@@ -104,7 +104,9 @@ class Publisher:
             process = self._start(run)
             undo.callback(process.kill)
             taken = _Taken(run=run, login=login, process=process)
-            threading.Thread(target=self._wait, args=(taken,), daemon=True).start()
+            threading.Thread(
+                target=self._wait, args=(taken,), daemon=True, name="publication"
+            ).start()
             self._taken[run_id] = taken
             undo.pop_all()
         assert process.stdin is not None
