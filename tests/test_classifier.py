@@ -88,6 +88,10 @@ def test_closing_ends_what_is_being_made(tmp_path: Path) -> None:
     exports = Exports()
     exports.add(path)
     time.sleep(0.5)
+    assert exports._process is not None
+    command = Path(f"/proc/{exports._process.pid}/cmdline").read_text()
+    assert "trainer.runner.exports" in command
+    assert str(path) not in command  # a run's folder is named by its id
     began = time.monotonic()
     exports.close()
     assert time.monotonic() - began < 5

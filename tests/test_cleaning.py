@@ -55,6 +55,26 @@ def test_old_runs_go_and_quick_ones_sooner(tmp_path: Path) -> None:
     assert _left(tmp_path) == {run.run_id for run in [*kept, working]} | {"junk"}
 
 
+def test_a_visitor_who_calls_themselves_cli_is_a_visitor_all_the_same(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)  # not started: what is asked for waits
+    job = Job(kind="train", config=tiny_config(), dataset="digits")
+    run = runner.submit(job, owner="cli")
+    stopped = write_run(replace(run, status="stopped"))
+    clean(tmp_path, Limits(), now=time.time() + 31 * DAY)
+    assert not Path(stopped.folder).exists()
+
+
+def test_a_run_of_cli_that_an_app_left_is_not_taken_for_the_machine_owners(tmp_path: Path) -> None:
+    job = Job(kind="train", config=tiny_config(), dataset="digits")
+    run = Runner(tmp_path).submit(job, owner="cli")
+    again = Runner(tmp_path)
+    again.recover()  # a run of the command line would be marked as stopped
+    found = again.get(run.run_id)
+    assert found is not None
+    assert found.status == "queued"
+    again.close()
+
+
 def test_too_much_goes_from_the_oldest_on_but_nothing_that_is_new(tmp_path: Path) -> None:
     runs = [_run(tmp_path, "train", days) for days in (3, 2, 1, 0.01)]
     for run in runs:

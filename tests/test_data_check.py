@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from pictures import encode, fill, png
+from trainer.config import config_for
 from trainer.data import Check, Data, Finding, Picture, check, fingerprint, load_data, usable
 from trainer.errors import DatasetError
 from trainer.events import Note
 from trainer.limits import Limits
+from trainer.opening import usable_data
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,7 @@ def test_good_data_gets_no_warning(tmp_path: Path) -> None:
 
 
 def test_damaged_pictures_are_named_and_can_be_left_out(tmp_path: Path) -> None:
-    root = pets(tmp_path / "pets")
+    root = pets(tmp_path / "pets", train=20)
     fill(root, {"train/cats/00.png": png()[:-30], "valid/dogs/00.png": b"hello", "a.txt": b""})
     data = load(root)
     result = check(data)
@@ -69,19 +71,39 @@ def test_damaged_pictures_are_named_and_can_be_left_out(tmp_path: Path) -> None:
         "train/cats/00.png": "is cut off",
         "valid/dogs/00.png": "is not a picture (JPEG, PNG, WebP, GIF, BMP, TIFF or PPM)",
     }
-    assert result.counts == (("train", (11, 12)), ("valid", (4, 3)))
+    assert result.counts == (("train", (19, 20)), ("valid", (4, 3)))
     assert (
-        "2 of 32 pictures (6.2%) cannot be decoded and are left out; the first is "
-        "train/cats/00.png, which is cut off. That is a lot: look at where the files come from "
-        "before you trust the result." in texts(result, "warning")
+        "2 of 48 pictures (4.2%) cannot be decoded and are left out; the first is "
+        "train/cats/00.png, which is cut off." in texts(result, "warning")
     )
     assert any(text.startswith("1 file or row is not used") for text in texts(result, "info"))
     rest = usable(data, result)
-    assert [len(split) for split in rest.splits] == [23, 7]
+    assert [len(split) for split in rest.splits] == [39, 7]
     assert [each.name for each in rest.skipped] == ["a.txt", *(e.name for e in result.failed)]
     again = check(rest)
     assert again.failed == ()
     assert again.skipped == rest.skipped
+
+
+def test_nothing_is_trained_on_pictures_of_which_too_many_are_damaged(tmp_path: Path) -> None:
+    root = pets(tmp_path / "pets", train=36)  # 80 pictures
+    fill(root, {f"train/cats/{number:02}.png": png()[:-30] for number in range(4)})
+    data = load(root)
+    assert len(usable(data, check(data)).train) == 68  # 5 % are left out
+    fill(root, {"valid/dogs/00.png": b"hello"})
+    data = load(root)
+    result = check(data)
+    with pytest.raises(DatasetError) as caught:
+        usable(data, result)
+    words = (
+        "5 of 80 pictures (6.2%) cannot be decoded, more than 5%: train/cats/00.png (is cut off), "
+        "train/cats/01.png (is cut off), train/cats/02.png (is cut off), …. Something is wrong "
+        "with the files as a whole. Replace them or take them out, or choose another dataset."
+    )
+    assert str(caught.value) == words
+    assert texts(result, "error") == [words]
+    with pytest.raises(DatasetError, match="more than 5%"):  # as every run opens its data
+        list(usable_data(str(root), config_for()))
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

@@ -362,13 +362,13 @@ def test_a_checked_folder_is_written_without_what_cannot_be_decoded(tmp_path: Pa
     files = {
         f"{kind}/{n}.png": encode(quadrants((20 + n, 9 + len(kind))))
         for kind in ("cat", "fox")
-        for n in range(6)
+        for n in range(10)
     }
     source = fill(tmp_path / "pictures", {**files, "fox/broken.png": b"\x89PNG\r\n\x1a\nno"})
     events, written = collect(
         write_checked_dataset(str(source), config_for(), tmp_path / "set", title="Animals")
     )
-    assert written.num_pictures == 12
+    assert written.num_pictures == 20
     assert any("broken.png" in event.text for event in events if isinstance(event, Note))
     card = (tmp_path / "set" / "README.md").read_text()
     assert "Left out because they could not be read or used: 1." in card

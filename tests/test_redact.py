@@ -23,6 +23,17 @@ from ui.password import checked_by, read_password
         ("/login/callback?code=abcdefghijklmnop&state=1", "abcdefghijklmnop"),
         ('{"access_token": "abcdefghijklmnop"}', "abcdefghijklmnop"),
         ("GET /?__sign=eyJ0eXAiOiJKV1QiLCJhbGciOi HTTP/1.1", "eyJ0eXAiOiJKV1QiLCJhbGciOi"),
+        ("PUT https://s3/x?a=1&X-Amz-Signature=0a1b2c&y=2", "0a1b2c"),
+        ("PUT https://s3/x?X-Amz-Credential=AKIAXY%2F20261123%2Fus&y=2", "AKIAXY"),
+        ("PUT https://s3/x?X-Amz-Security-Token=IQoJb3JpZ2lu%2F%2F", "IQoJb3JpZ2lu"),
+        ("{'x-amz-signature': '0a1b2c3d'}", "0a1b2c3d"),
+        ("next https%3A%2F%2Fs3%2Fx%3FX-Amz-Signature%3D0a1b2c3d", "0a1b2c3d"),
+        ("GET https://cdn/x?Expires=1&Policy=eyJTdGF0ZW1lbnQiOlt7__&K=2", "eyJTdGF0ZW1lbnQ"),
+        ("GET https://cdn/x?Expires=1&Signature=jU~mPz-9h__&Key-Pair-Id=K2F", "jU~mPz"),
+        ("GET https://cdn/x?Signature=jU9h&Key-Pair-Id=K2FJFOC", "K2FJFOC"),
+        ("GET https://cdn/x?amp=1&amp;Signature=jUabc9h", "jUabc9h"),
+        ("GET https://gcs/x?X-Goog-Signature=0a1b2c3d&x=1", "0a1b2c3d"),
+        ('{"accessToken": "xetabcdefghijklmnop"}', "xetabcdefghijklmnop"),
     ],
 )
 def test_a_token_is_left_out_and_the_words_around_it_are_kept(text: str, secret: str) -> None:
@@ -40,6 +51,8 @@ def test_a_token_is_left_out_and_the_words_around_it_are_kept(text: str, secret:
         "the exit code: 1",
         "token = 3 of 400",
         "hf-hub:owner/name@revision",
+        "Signature=None and Policy=strict in a sentence",
+        "GET /x?design=blue&policy_id=3",
     ],
 )
 def test_innocent_words_are_left_alone(text: str) -> None:

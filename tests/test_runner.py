@@ -497,6 +497,19 @@ def test_an_unexpected_error_becomes_a_failed_event_and_a_log(tmp_path: Path) ->
     assert "Traceback" in Path(run.folder, "error.log").read_text()
 
 
+def test_what_an_unexpected_error_quotes_is_logged_without_secrets(tmp_path: Path) -> None:
+    address = "https://s3/x?X-Amz-Signature=0a1b2c3d4e5f&y"
+    run = create_run(tmp_path, _train(1), owner="a")
+    unknown = f"{address} hf_AbCdEfGhIjKlMn"
+    run = write_run(replace(run, job={**run.job, "kind": unknown}))
+    list(record(run))
+    log = Path(run.folder, "error.log").read_text()
+    assert "KeyError" in log
+    assert "[secret]" in log
+    assert "0a1b2c3d4e5f" not in log
+    assert "AbCdEfGhIjKlMn" not in log
+
+
 def test_an_id_is_long_random_and_the_only_way_to_a_run(tmp_path: Path) -> None:
     ids = {new_run_id() for _ in range(100)}
     assert len(ids) == 100

@@ -21,7 +21,8 @@ from trainer.events import (
 )
 from trainer.jobs import Job, job_from_dict
 from trainer.printing import JsonPrinter, WordPrinter
-from trainer.runner.folder import create_run, new_run_id, read_folder, record
+from trainer.runner.folder import create_run, make_root, new_run_id, read_folder, record
+from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
 """Commands whose run folder stays; the others answer on the terminal alone."""
@@ -69,7 +70,7 @@ def _run(job: Job, folder: Path, *, as_json: bool) -> int:
     printer = JsonPrinter() if as_json else WordPrinter()
     if job.resume:
         job = _resumed(job, folder)
-    run = create_run(folder.parent, job, owner="cli", run_id=folder.name)
+    run = create_run(folder.parent, job, owner=COMMAND_LINE, run_id=folder.name)
     code = EXIT_DONE
     with _Interrupts() as interrupts:
         for event in record(run, should_stop=interrupts.asked):
@@ -140,7 +141,9 @@ def _folder(arguments: argparse.Namespace, job: Job) -> Path:
     if given is None:
         if job.resume:
             raise ConfigError("--resume needs --output-dir: the run folder to go on in.")
-        return Path("runs").resolve() / new_run_id()
+        root = Path("runs").resolve()
+        make_root(root)
+        return root / new_run_id()
     folder = given.expanduser().resolve()
     if not job.resume and (folder / "run.json").exists():
         raise ConfigError(

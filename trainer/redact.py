@@ -1,6 +1,7 @@
 """Keeping secrets out of what is printed and logged: tokens are replaced before they are written.
 
-Not covered: a secret that arrives in two halves, and secrets of a form that nobody told us of.
+Not covered: a secret that arrives in two halves, secrets of a form that nobody told us of, and what
+native code writes past Python's streams.
 """
 
 import os
@@ -20,8 +21,19 @@ _PATTERNS = (
     re.compile(r"\b(Bearer|Basic)(?:\s+|%20)[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?"),
     re.compile(
-        r"\b((?:access_token|oauth_token|refresh_token|id_token|client_secret|code|__sign|token)"
+        r"\b((?:access[_-]?token|oauth_token|refresh_token|id_token|client_secret|code|__sign|token)"
         r"[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=%-]{12,}",
+        re.IGNORECASE,
+    ),
+    # Addresses that are keys themselves: S3, Google's storage and CloudFront sign them so.
+    re.compile(
+        r"(X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)"
+        r"[\"']?\s*(?:=|:|%3D)\s*[\"']?)[^\s&\"'<>,;]+",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"((?:[?&;]|%3F|%26)(?:Signature|Policy|Key-Pair-Id|AWSAccessKeyId|GoogleAccessId|sig)"
+        r"(?:=|%3D))[^\s&\"'<>,;]+",
         re.IGNORECASE,
     ),
 )
@@ -65,8 +77,12 @@ class RedactedStream:
         return getattr(self._stream, name)
 
 
-def redact_output() -> None:
-    """Let standard output and error leave secrets out from now on, every log with them."""
-    secrets = environment_secrets()
+def redact_output(*more: str) -> None:
+    """Let standard output and error leave secrets out from now on, every log with them.
+
+    Args:
+        more: secrets besides those of the environment.
+    """
+    secrets = (*filter(None, more), *environment_secrets())
     sys.stdout = RedactedStream(sys.stdout, secrets)  # pyright: ignore[reportAttributeAccessIssue]
     sys.stderr = RedactedStream(sys.stderr, secrets)  # pyright: ignore[reportAttributeAccessIssue]

@@ -21,7 +21,7 @@ import numpy as np
 from trainer.data.cache import cache_root, read_json, write_json
 from trainer.data.dataset import Data, Picture, Skipped, Split
 from trainer.data.decoded import View, Writer, is_decoded
-from trainer.data.findings import TINY_SIDE, findings
+from trainer.data.findings import FAILED_SHARE, TINY_SIDE, findings, too_many_failed
 from trainer.data.picture import decode_with_size
 from trainer.data.report import Check, Twin, fingerprint
 from trainer.errors import DatasetError, PictureError
@@ -83,7 +83,8 @@ def usable(data: Data, check: Check) -> Data:
     """The data without the pictures that the check could not decode.
 
     Raises:
-        DatasetError: that leaves a class without a picture in train, or in valid where it had one.
+        DatasetError: that leaves a class without a picture in train, or in valid where it had one;
+            or more than `FAILED_SHARE` are left out: the result would be of another dataset.
     """
     assert check.fingerprint == fingerprint(data), "this check is of other data"
     bad = {each.name for each in check.failed}
@@ -92,6 +93,8 @@ def usable(data: Data, check: Check) -> Data:
         lost = set(before.labels) - set(after.labels)
         if lost:
             raise DatasetError(_lost_class(data, check, before, min(lost)))
+    if check.failed_share > FAILED_SHARE:
+        raise DatasetError(too_many_failed(check))
     test = _without(data.test, bad) if data.test else None
     return replace(data, train=train, valid=valid, test=test or None, skipped=check.skipped)
 

@@ -11,7 +11,8 @@ TINY_SIDE = 32
 """Pixels; a short side below it counts as tiny. The smallest input timm's CNNs are used with."""
 
 FAILED_SHARE = 0.05
-"""Above this share of undecodable pictures something is wrong with the dataset as a whole."""
+"""Above this share of undecodable pictures something is wrong with the dataset as a whole: nothing
+is trained on it."""
 
 IMBALANCE = 3.0
 """Largest over smallest class from which on the accuracy alone misleads."""
@@ -62,19 +63,28 @@ def _empty_classes(check: Check) -> Iterator[Finding]:
 
 
 def _failed(check: Check) -> Iterator[Finding]:
-    if not check.failed:
-        return
-    total = check.num_pictures + len(check.failed)
-    share = len(check.failed) / total
-    first = check.failed[0]
-    named = f"; the first is {first.name}, which {first.reason}"
-    text = (
-        f"{len(check.failed):,} of {total:,} pictures ({share:.1%}) cannot be decoded and are left "
-        f"out{named}."
+    if check.failed_share > FAILED_SHARE:
+        yield Finding("error", too_many_failed(check))
+    elif check.failed:
+        first = check.failed[0]
+        named = f"; the first is {first.name}, which {first.reason}"
+        yield Finding("warning", f"{_undecoded(check)} and are left out{named}.", named)
+
+
+def too_many_failed(check: Check) -> str:
+    """Why nothing is trained on pictures of which so many are damaged, and what to do."""
+    named = ", ".join(f"{each.name} ({each.reason})" for each in check.failed[:3])
+    more = ", …" if len(check.failed) > 3 else ""
+    return (
+        f"{_undecoded(check)}, more than {FAILED_SHARE:.0%}: {named}{more}. Something is wrong "
+        "with the files as a whole. Replace them or take them out, or choose another dataset."
     )
-    if share > FAILED_SHARE:
-        text += " That is a lot: look at where the files come from before you trust the result."
-    yield Finding("warning", text, named)
+
+
+def _undecoded(check: Check) -> str:
+    num = len(check.failed)
+    total = check.num_pictures + num
+    return f"{num:,} of {total:,} pictures ({check.failed_share:.1%}) cannot be decoded"
 
 
 def _left_out(check: Check) -> Iterator[Finding]:

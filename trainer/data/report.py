@@ -58,6 +58,12 @@ class Check:
         return sum(sum(counts) for _, counts in self.counts)
 
     @property
+    def failed_share(self) -> float:
+        """Share of the pictures that cannot be decoded, 0–1."""
+        total = self.num_pictures + len(self.failed)
+        return len(self.failed) / total if total else 0.0
+
+    @property
     def leaked(self) -> tuple[tuple[Twin, ...], ...]:
         """The groups with a picture in train and the same picture in valid or test."""
         splits = [{twin.split for twin in group} for group in self.identical]

@@ -12,11 +12,10 @@ from pathlib import Path
 from trainer.limits import Limits
 from trainer.runner.folder import ENDED, Run, read_folder
 from trainer.runner.lock import is_held
+from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
 """Kinds that are kept for days; the others answered somebody who has read the answer."""
-COMMAND_LINE = "cli"
-"""Owner of the runs that are nobody's but the person's at this machine."""
 NEW_SECONDS = 3600.0
 """Nothing is removed for its size within so long after its end: somebody looks at it."""
 _DAY, _HOUR = 86_400, 3_600

@@ -1,8 +1,11 @@
 """ONNX copies of finished models, made after a training in a process of low priority.
 
+`python -m trainer.runner.exports` is that process; the first line of standard input is the model
+folder, because a run's folder is named by its id, and everybody on the machine sees command lines.
 With them predictions take half the time; until they are there PyTorch answers.
 """
 
+import contextlib
 import os
 import queue
 import shutil
@@ -10,6 +13,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+
+from trainer.allocator import keep_freed_memory
+from trainer.errors import ModelError
+from trainer.redact import redact_output
 
 PRIORITY = 10
 """Added to the worker's niceness."""
@@ -57,11 +64,34 @@ class Exports:
 
 def _start(folder: Path) -> "subprocess.Popen[bytes]":
     lower = ["nice", "-n", str(PRIORITY)] if shutil.which("nice") else []
-    return subprocess.Popen(
-        [*lower, sys.executable, "-m", "trainer", "export", str(folder)],
+    process = subprocess.Popen(
+        [*lower, sys.executable, "-m", "trainer.runner.exports"],
         # One thread: two that wait for each other slow down whoever trains beside them.
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[2],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):  # it died at once; whoever waits for it finds out
+        process.stdin.write(f"{folder}\n".encode())
+        process.stdin.close()
+    return process
+
+
+def main() -> int:
+    """Export the model folder that standard input names; returns the exit code."""
+    from trainer.onnx_export import export_onnx
+
+    keep_freed_memory()
+    redact_output()
+    try:
+        export_onnx(Path(sys.stdin.readline().rstrip("\n")))
+    except ModelError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,6 +22,7 @@ from trainer.errors import DiskFullError, UserError
 from trainer.events import Event, Failed, Stopped
 from trainer.jobs import Job, execute, job_from_dict
 from trainer.memory import TooBigError, is_out_of_memory
+from trainer.redact import environment_secrets, redacted
 from trainer.runner.journal import Journal, append_event
 from trainer.runner.lock import check_free, held
 
@@ -57,6 +58,16 @@ class Run:
 def new_run_id() -> str:
     """128 random bits: nobody guesses it."""
     return secrets.token_urlsafe(16)
+
+
+def make_root(root: Path) -> None:
+    """Make a folder of runs where there is none; nobody else on the machine may list the ids.
+
+    Raises:
+        DiskFullError: there is no room for it.
+    """
+    with _room_for("the folder of runs"):
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def create_run(root: Path, job: Job, *, owner: str, run_id: str | None = None) -> Run:
@@ -186,7 +197,7 @@ def _guarded(
     except UserError as error:
         yield Failed(error=type(error).__name__, message=str(error))
     except Exception as error:  # noqa: BLE001 the run's outermost frame: nothing may get past it
-        _log(folder)
+        _log(folder, token)
         if is_out_of_memory(error):
             yield Failed(error="MemoryError", message=_too_big(run, error))
             return
@@ -223,9 +234,10 @@ def _too_big(run: Run, error: BaseException) -> str:
     )
 
 
-def _log(folder: Path) -> None:
+def _log(folder: Path, token: str) -> None:
+    secrets = (*filter(None, [token]), *environment_secrets())
     with suppress(OSError), (folder / "error.log").open("a", encoding="utf-8") as file:
-        file.write(traceback.format_exc() + "\n")
+        file.write(redacted(traceback.format_exc(), secrets) + "\n")
 
 
 def _title(job: Job) -> str:

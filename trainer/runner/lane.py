@@ -13,6 +13,7 @@ from pathlib import Path
 
 from trainer.events import Note, Stopped
 from trainer.limits import Limits
+from trainer.runner.child import open_log
 from trainer.runner.folder import read_folder, request_stop, write_run
 from trainer.runner.journal import append_event
 from trainer.runner.restart import after_death, in_words
@@ -36,6 +37,7 @@ def worker_environment() -> dict[str, str]:
         "HF_TOKEN_PATH": os.devnull,  # nor the login that lies on the disk
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_VERBOSITY": "error",  # a warning may quote an address that is itself a key
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -166,7 +168,7 @@ class Lane:
         with self._changed:
             if self._closed.is_set():
                 return None
-            with self._log.open("a") as log:
+            with open_log(self._log) as log:
                 self._process = subprocess.Popen(
                     [
                         *(sys.executable, "-m", "trainer.runner.worker"),

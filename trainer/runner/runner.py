@@ -7,34 +7,33 @@ Not covered: several trainings at once, and several machines.
 import json
 import os
 import shutil
-import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.cache import cache_root
 from trainer.disk import free_bytes
 from trainer.errors import BusyError, DiskFullError
-from trainer.events import Event, Progress, Step, Stopped
+from trainer.events import Event, Progress, Step
 from trainer.jobs import PUBLISHING, Job, job_from_dict
 from trainer.limits import Limits
-from trainer.runner.cleaning import COMMAND_LINE, clean
+from trainer.runner.cleaning import clean
 from trainer.runner.folder import (
     ENDED,
     Run,
     create_run,
     holds_checkpoint,
-    read_folder,
+    make_root,
     read_run,
     write_run,
 )
-from trainer.runner.journal import append_event, last_events, read_events
+from trainer.runner.journal import last_events, read_events
 from trainer.runner.lane import Lane, ask_to_stop
-from trainer.runner.lock import held, is_held
+from trainer.runner.owner import visitor_named
 from trainer.runner.publisher import Publisher
-from trainer.runner.restart import AGAIN, begin_again
+from trainer.runner.recovery import Recovery
 
 TRAIN, QUICK = "train", "quick"
 LANE_OF = {
@@ -53,28 +52,30 @@ CLEAN_SECONDS = 3600.0
 CLOSE_SECONDS = 7.0
 """For both workers to end, together: a Space that is restarted has ten seconds."""
 
-ADOPT_SECONDS = 30.0
-"""For the workers of an app that was killed to leave their checkpoints and end."""
-
 
 class Runner:
     """The runs of one app. Its state is the run folders and the two lanes' queues."""
 
     def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
         self.root = root.resolve()
+        make_root(self.root)
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._limits = limits = limits or Limits.from_env()
         self._names_path = cache_root() / "timm-models-1.0.31.json"
         home = (self._names_path, self.root / "workers.log")
         slow, quick = limits.max_run_seconds, limits.max_quick_seconds
-        self._publisher = Publisher(home[1])
+        self._publisher = Publisher(self.root, limits=limits, log=home[1])
         self._lanes = {
             TRAIN: Lane(TRAIN, niceness=5, max_seconds=slow, limits=limits, home=home),
             QUICK: Lane(QUICK, niceness=0, max_seconds=quick, limits=limits, home=home),
         }
         self._submitting = threading.Lock()
         self._closed = threading.Event()
-        self._locks = ExitStack()
+        self._recovery = Recovery(
+            self.root,
+            lane_for=lambda kind: self._lanes[LANE_OF.get(kind, QUICK)],
+            limits=limits,
+        )
 
     @property
     def uploads(self) -> Path:
@@ -105,10 +106,15 @@ class Runner:
     def submit(self, job: Job, *, owner: str) -> Run:
         """Put a new run in its lane.
 
+        Args:
+            job: what is asked for.
+            owner: what the visitor calls themselves; they may say anything.
+
         Raises:
             BusyError: the queue is full, or this visitor has runs enough in it.
             DiskFullError: there is too little room on the disk.
         """
+        owner = visitor_named(owner)
         with self._submitting:  # two at once would both find the last place free
             self._check_room(LANE_OF[job.kind], owner)
             run = create_run(self.root, job, owner=owner)
@@ -120,11 +126,9 @@ class Runner:
 
         Raises:
             BusyError: this visitor is publishing already, or too many others are.
+            DiskFullError: there is no room for its folder.
         """
-        self._publisher.check_room(owner)
-        run = create_run(self.root, job, owner=owner)
-        self._publisher.start(run, token)
-        return run
+        return self._publisher.publish(job, owner=visitor_named(owner), token=token)
 
     def resume(self, run_id: str, *, owner: str) -> Run | None:
         """Go on with a stopped or failed training; none if there is no such run.
@@ -132,6 +136,7 @@ class Runner:
         Raises:
             BusyError, DiskFullError: as `submit`.
         """
+        owner = visitor_named(owner)
         with self._submitting:
             run = self.get(run_id)
             if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
@@ -196,62 +201,8 @@ class Runner:
             shutil.rmtree(run.folder, ignore_errors=True)
 
     def recover(self) -> None:
-        """Take up the runs that an earlier app left unfinished, in the order they came.
-
-        A sweep or training that ran or waited goes on; others, and those that have been begun
-        again too often, are marked as stopped. Where another living app has this folder of runs,
-        nothing is done. Before `start`.
-        """
-        try:
-            self._locks.enter_context(held(self.root))
-        except BusyError as error:
-            sys.stderr.write(f"Unfinished runs are left alone: {error}\n")
-            return
-        found = [run for folder in self.root.iterdir() if (run := read_folder(folder))]
-        unfinished = [run for run in found if run.status not in ENDED or run.interrupted]
-        left = sorted(unfinished, key=lambda run: run.created)
-        ending = [run for run in left if not self._take_up(run)]
-        if ending:
-            names = [run.run_id for run in ending]
-            threading.Thread(target=self._adopt, args=(names,), daemon=True).start()
-
-    def _take_up(self, run: Run) -> bool:
-        """Go on with an unfinished run, or mark it; False if a process is still at work on it."""
-        folder = Path(run.folder)
-        mine = run.owner == COMMAND_LINE
-        if is_held(folder) or (mine and run.status == "queued" and _alive(run.pid)):
-            return mine
-        if mine and run.status in ENDED:  # stopped by Ctrl-C: that is its end
-            return True
-        lane = self._lanes[LANE_OF.get(run.kind, QUICK)]
-        began = run.status != "queued"
-        tired = began and run.restarts >= self._limits.max_restarts
-        full = len(lane.queue()) >= self._limits.max_waiting
-        with suppress(OSError):  # a full disk: at the next start
-            if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():
-                message = "The app ended before this run did"
-                message += (
-                    "; it can go on from its last checkpoint." if run.kind == "train" else "."
-                )
-                append_event(folder, Stopped(step=0, total_steps=0, message=message))
-                write_run(replace(run, status="stopped", interrupted=False))
-            else:
-                if began:
-                    run = begin_again(run, "The app was started again", counts=not run.interrupted)
-                write_run(replace(run, pid=os.getpid()))
-                lane.add(folder, owner=run.owner, again=began)
-        return True
-
-    def _adopt(self, names: list[str]) -> None:
-        """Take up runs whose worker outlives its app by some seconds."""
-        deadline = time.monotonic() + ADOPT_SECONDS
-        while names and time.monotonic() < deadline and not self._closed.wait(0.5):
-            runs = [run for name in names if (run := self.get(name))]
-            names = [
-                run.run_id
-                for run in runs
-                if (run.status not in ENDED or run.interrupted) and not self._take_up(run)
-            ]
+        """Take up the runs that an earlier app left unfinished (see `Recovery`); before `start`."""
+        self._recovery.begin()
 
     def close(self) -> None:
         """End both workers and what is being published; a training leaves a checkpoint."""
@@ -262,7 +213,7 @@ class Runner:
             lane.begin_close()
         for lane in self._lanes.values():
             lane.close(max(0.1, deadline - time.monotonic()))
-        self._locks.close()
+        self._recovery.close()
 
     def _keep_clean(self) -> None:
         while True:
@@ -290,14 +241,3 @@ class Runner:
                     f"{limits.min_free_bytes / 1e6:.0f} MB are needed), so no run can begin. Make "
                     "room, or try again later."
                 )
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process with this number runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()

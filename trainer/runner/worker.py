@@ -9,7 +9,6 @@ process, because a native crash or a lack of memory then ends one run and never 
 import json
 import os
 import queue
-import resource
 import signal
 import sys
 import threading
@@ -21,7 +20,7 @@ from typing import TextIO
 
 from trainer.allocator import give_back, keep_freed_memory
 from trainer.errors import BusyError
-from trainer.limits import Limits
+from trainer.runner.child import ABANDONED, confine
 from trainer.runner.exports import Exports
 from trainer.runner.folder import Run, read_folder, record, refuse, stop_requested
 from trainer.runner.vitals import BEAT_SECONDS
@@ -30,9 +29,6 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 CLOSE_SECONDS = 6.0
 """For the run to leave a checkpoint; then the process ends, whatever it does."""
-
-_ABANDONED = 75
-"""Exit code of a worker that could not stop in time (EX_TEMPFAIL)."""
 
 
 class Answers:
@@ -60,8 +56,7 @@ class Answers:
 def main(niceness: int, names_path: Path) -> None:
     """Serve until standard input ends, or a signal comes."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # one thread waits for them
-    os.nice(niceness)
-    _limit_files()
+    confine(niceness)
     keep_freed_memory()
     answers = Answers(os.fdopen(os.dup(sys.stdout.fileno()), "w"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
@@ -119,15 +114,7 @@ def _end_in_time(closing: threading.Event, exports: Exports) -> None:
     closing.wait()
     time.sleep(CLOSE_SECONDS)
     exports.kill()
-    os._exit(_ABANDONED)
-
-
-def _limit_files() -> None:
-    """No single file may fill the disk; Python turns the signal into an OSError."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit = Limits.from_env().max_file_bytes
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    os._exit(ABANDONED)
 
 
 def _warm_up(names_path: Path) -> str:
