@@ -14,7 +14,7 @@ _NAMES = {"model": "Model", "space": "Demo page", "dataset": "Pictures"}
 def findings_html(run: Run, fold: Fold) -> str:
     """What the Hub answered, a line each, with a mark that does not need its colour."""
     if run.status == "failed" and fold.failed:
-        return end_card("failed", "The Hub could not be asked", fold.failed.message)
+        return end_card("failed", "It cannot be published yet", fold.failed.message)
     if run.status == "stopped":
         return end_card("stopped", "Stopped", "Nothing was made on the Hub.")
     if not fold.preflights:
