@@ -42,6 +42,7 @@ COMMENTS = {
     "ui/assets/app.css": "Looks of our own HTML",
     "ui/assets/chart.css": "Looks of the live chart",
     "ui/assets/chart.js": "The live chart, drawn on a canvas",
+    "ui/assets/tabs.js": "Tabs of one visitor tell each other of their runs",
 }
 
 

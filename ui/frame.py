@@ -14,6 +14,8 @@ class Frame:
     folds: gr.State
     """By run id: what its events add up to, for this page load."""
     timer: gr.Timer
+    other_tab: gr.Button
+    """Unseen: a script presses it when another tab of the visitor has begun a run."""
     badges: gr.HTML
     runs: gr.Dropdown
     bar: gr.HTML
@@ -30,6 +32,7 @@ def build_frame() -> Frame:
     browser = gr.BrowserState({}, storage_key=STORAGE_KEY, secret=_STORAGE_SECRET)
     folds = gr.State({})
     timer = gr.Timer(4.0)
+    other_tab = gr.Button("Another tab", visible="hidden", elem_id="other-tab")
     with gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=280):
             gr.HTML(
@@ -53,6 +56,7 @@ def build_frame() -> Frame:
         browser=browser,
         folds=folds,
         timer=timer,
+        other_tab=other_tab,
         badges=badges,
         runs=runs,
         bar=bar,

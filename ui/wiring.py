@@ -10,7 +10,6 @@ from trainer.errors import ModelError
 from ui import actions
 from ui.chart import picked_x
 from ui.context import Context, is_online
-from ui.controls import CUSTOM, PRESET_WORDS, preset_values
 from ui.data_panel import OTHER
 from ui.data_view import model_line
 from ui.download import archive
@@ -21,6 +20,8 @@ from ui.page import Page
 from ui.plan_wiring import wire_plan
 from ui.predict_wiring import wire_predict
 from ui.publish_wiring import wire_publish
+from ui.recipes import recipe_script
+from ui.tabs_wiring import wire_tabs
 from ui.visit import Visit, visit_from
 from ui.words import rate
 
@@ -28,6 +29,7 @@ from ui.words import rate
 def wire(demo: gr.Blocks, page: Page, context: Context) -> None:
     """Attach every handler."""
     _wire_following(demo, page, context)
+    wire_tabs(demo, page.frame)
     _wire_data(page, context)
     _wire_sweep(page, context)
     _wire_train(page, context)
@@ -222,12 +224,6 @@ def _wire_train(page: Page, context: Context) -> None:
     def resume(visit: Visit) -> None:
         actions.resume(context, visit)
 
-    def preset(name: str) -> list[Any]:
-        name = name if name in PRESET_WORDS else "quick"
-        values = preset_values(name)
-        shown = [gr.skip() if name == CUSTOM else values[field] for field in tab.settings]
-        return [PRESET_WORDS[name], gr.Accordion(open=name == CUSTOM), *shown]
-
     @told
     def download(value: Any) -> Any:
         return archive(context, visit_from(value))
@@ -241,7 +237,11 @@ def _wire_train(page: Page, context: Context) -> None:
     )
     tab.resume.click(_action(page, context, resume), base, outputs, **HIDDEN)
     tab.preset.input(
-        preset, [tab.preset], [tab.preset_words, tab.fold, *tab.settings.values()], **QUICK
+        None,
+        [tab.preset],
+        [tab.preset_words, tab.fold, *tab.settings.values()],
+        js=recipe_script(tab.settings),
+        **QUICK,
     )
     tab.lr.input(lambda: gr.Textbox(info="typed"), None, [tab.lr], **QUICK)
     tab.try_it.click(lambda: gr.Tabs(selected="predict"), None, [page.tabs], **QUICK)
