@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub_api_client import ADA, Client, lines, post, put, text_file
+from hub_api_client import ADA, lines, post, put, text_file
 from hub_emulator import HubEmulator
-from hub_faults import Faults
 from hub_naming import id_error, path_error
 
 
@@ -18,20 +17,6 @@ def hub() -> Iterator[HubEmulator]:
     with HubEmulator(part_bytes=100_000) as hub:
         hub.users[ADA] = "ada"
         yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(hub, tmp_path_factory.mktemp("client"))
-    yield client
-    client.close()
-
-
-@pytest.fixture(autouse=True)
-def nothing_unknown(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 def test_it_commits_only_on_top_of_the_newest_commit(hub, client):

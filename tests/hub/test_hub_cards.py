@@ -1,15 +1,12 @@
 """The Hub emulator judges a card as the Hub does, before and at the commit."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hub_api_client import ADA, Client, base64_of, lines, post, text_file
+from hub_api_client import base64_of, lines, post, text_file
 from hub_cards import card_errors, card_warnings
-from hub_emulator import HubEmulator
-from hub_faults import Faults
 
 SPACE_CARD = "---\ntitle: A\nemoji: 🐈\ncolorFrom: red\ncolorTo: gray\nsdk: static\n---\n"
 INDEX = {
@@ -23,27 +20,6 @@ INDEX = {
     ],
 }
 WITHOUT_A_NAME = {**INDEX, "results": [{**INDEX["results"][0], "dataset": {"type": "x"}}]}
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[ADA] = "ada"
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(hub, tmp_path_factory.mktemp("client"))
-    yield client
-    client.close()
-
-
-@pytest.fixture(autouse=True)
-def nothing_unknown(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 @pytest.mark.parametrize(
@@ -124,5 +100,5 @@ def test_a_spaces_card_is_judged(hub, client, old, new):
 
 
 def test_the_projects_own_page_is_a_card_that_the_hub_takes():
-    page = Path(__file__).parents[1] / "README.md"
+    page = Path(__file__).parents[2] / "README.md"
     assert card_errors(page.read_text(encoding="utf-8"), "spaces") == []

@@ -2,36 +2,13 @@
 
 import json
 import time
-from collections.abc import Iterator
 from http.client import IncompleteRead
 from urllib.error import URLError
 
 import pytest
 
-from hub_api_client import ADA, Client, get, lines, post, text_file
-from hub_emulator import HubEmulator
+from hub_api_client import ADA, get, lines, post, text_file
 from hub_faults import Fault, Faults, rate_limit
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[ADA] = "ada"
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(hub, tmp_path_factory.mktemp("client"))
-    yield client
-    client.close()
-
-
-@pytest.fixture(autouse=True)
-def nothing_unknown(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 def test_a_rate_limit_is_said_as_the_hub_says_it(hub, client):

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hub_api_client import ADA, Client
+from hub_api_client import ADA
 from hub_emulator import HubEmulator
-from hub_faults import Faults
 from hub_tokens import Token
 
 
@@ -27,20 +26,6 @@ def hub() -> Iterator[HubEmulator]:
         hub.users["bob"] = "bob"
         hub.organizations["ada"] = {"lab": "write", "club": "read", "team": "contributor"}
         yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = Client(hub, tmp_path_factory.mktemp("client"))
-    yield client
-    client.close()
-
-
-@pytest.fixture(autouse=True)
-def nothing_unknown(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 def test_nobody_writes_without_a_login_or_elsewhere(hub, client):
