@@ -104,7 +104,7 @@ def test_digits_are_swept_trained_through_a_reload_and_predicted(
     open_page(second, app)
     choose_digits(second)
 
-    train_briefly(page, all_layer_epochs=4)
+    train_briefly(page, all_layer_epochs=4, image_size=48)
     expect(page.locator("#run-bar")).to_contain_text(re.compile(r"step \d+ of 270"))
     page.reload()
     page.get_by_text("digits · 1,437 + 360 pictures · 10 classes").wait_for()
