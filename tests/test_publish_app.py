@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from app_server import AppServer
+from browsing import see_settings
 from hub_emulator import HubEmulator
 from hub_tokens import Token
 from sign_in import SignIn
@@ -67,6 +68,8 @@ def train_digits(page: Page) -> None:
     page.get_by_text("digits · 1,437 + 360 pictures · 10 classes").wait_for()
     page.get_by_role("tab", name="Train").click()
     page.get_by_label("Custom", exact=True).check()
+    see_settings(page)
+    page.get_by_label("Image size").fill("64")
     page.get_by_label("All-layer epochs").fill("0")
     page.get_by_label("Head epochs").fill("2")
     page.get_by_label("Head epochs").blur()

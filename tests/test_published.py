@@ -76,8 +76,18 @@ def test_whoever_loads_a_published_model_gets_the_answers_of_its_run(tmp_path: P
     with HubEmulator() as hub:
         hub.users[TOKEN] = "ada"
         trained, command = tmp_path / "run", ("-m", "trainer")
-        quick = ["--freeze-epochs", "2", "--epochs", "0", "--lr", "0.01", "--no-verify", "--json"]
-        run(hub, tmp_path, *command, "train", "digits", *quick, "--output-dir", str(trained))
+        quick = ["--freeze-epochs", "2", "--epochs", "0", "--lr", "0.01", "--image-size", "64"]
+        run(
+            hub,
+            tmp_path,
+            *command,
+            "train",
+            "digits",
+            *quick,
+            "--output-dir",
+            str(trained),
+            "--json",
+        )
         told = run(hub, tmp_path, *command, "push", str(trained), REPO, "--public", "--json")
         assert json.loads(told.splitlines()[-1])["verified"] is True
         predict = (*command, "predict", "--top", "10", "--json")
