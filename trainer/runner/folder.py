@@ -219,7 +219,7 @@ def _room_for(what: str) -> Iterator[None]:
         if not is_full(error):
             raise
         raise DiskFullError(
-            f"The disk is full: there is no room for {what} ({error}). What was reached before is "
+            f"The disk is full: there is no room for {what}. What was reached before is "
             "kept. Make room, then try again; a training can be resumed."
         ) from error
 
