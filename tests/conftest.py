@@ -4,7 +4,6 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -25,9 +24,6 @@ os.environ.update(
 )
 
 set_hypothesis_home_dir(f"{_HOME}/hypothesis")
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-"""Photo sets beside the project; more is tested where they are."""
 
 
 @pytest.fixture(autouse=True)

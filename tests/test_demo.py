@@ -24,8 +24,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from timm.models import save_for_hf
 
-from conftest import SHARED
 from demo_model import lite0_folder, served, set_preprocessing
+from photo_sets import SHARED
 from pictures import encode, quadrants, with_orientation
 from trainer.classifier import Classifier, open_classifier
 from trainer.config import Config

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from conftest import SHARED
+from photo_sets import SHARED
 from tiny import collect, digest, never, tiny_config, tiny_learner
 from trainer.config import config_for
 from trainer.embedded import embedded_weights
