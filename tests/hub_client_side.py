@@ -124,12 +124,13 @@ def model(repo_id: str, limits: dict[str, int] | None = None) -> dict[str, Any]:
 
 
 def train(dataset_id: str, model_name: str, folder: str, kind: str = "train") -> dict[str, Any]:
-    """Run a job that starts from a model of the Hub; its events' types and the new model."""
+    """Record a run that starts from a model of the Hub; its events' types and the new model."""
     from trainer.config import config_for
     from trainer.events import Started
     from trainer.export import load_model
     from trainer.features import body_digest
-    from trainer.jobs import Job, execute
+    from trainer.jobs import Job
+    from trainer.runner.folder import create_run, record
 
     config = config_for(
         model_name=model_name,
@@ -142,14 +143,16 @@ def train(dataset_id: str, model_name: str, folder: str, kind: str = "train") ->
         batch_size=8,
         verify=False,
     )
-    events = list(execute(Job(kind=kind, config=config, dataset=dataset_id), Path(folder)))
+    job, place = Job(kind=kind, config=config, dataset=dataset_id), Path(folder)
+    events = list(record(create_run(place.parent, job, owner="ada", run_id=place.name)))
     started = [event for event in events if isinstance(event, Started)]
     answer: dict[str, Any] = {
         "events": [type(event).__name__ for event in events],
         "started": [event.model_name for event in started],
         "sizes": [event.image_size for event in started],
+        "ended": str(events[-1]),
     }
-    if kind == "train":
+    if answer["events"][-1] == "Done":
         loaded = load_model(Path(folder) / "model")
         answer |= {"classes": loaded.class_names, "body": body_digest(loaded.model)}
         answer |= {"mean": loaded.preprocess.mean, "architecture": loaded.model_name}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save
 
 from hub_client_side import HubClient
@@ -68,7 +69,7 @@ def test_a_training_takes_the_body_and_the_preprocessing_and_leaves_the_classes(
     config = json.loads((home / "run" / "model" / "config.json").read_text())
     assert config["architecture"] == "test_resnet"
     card = (home / "run" / "model" / "README.md").read_text()
-    assert 'base_model: "ada/base"' in card
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == "ada/base"
     assert repo.refs["main"] in card
 
 

@@ -147,6 +147,8 @@ def run_facts(
     if config is not None and config.model_name.startswith(HUB_PREFIX):
         base_model, base_licence = _base(config.model_name)
         facts = replace(facts, base_model=base_model, base_licence=base_licence)
+        if story.started is not None:  # it names the commit that the branch was then
+            config = replace(config, model_name=story.started.model_name)
     return replace(
         facts,
         config=config,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from trainer.limits import Limits
 from trainer.redact import redact_output
@@ -57,6 +57,18 @@ def ends_with_input(seconds: float) -> Callable[[], bool]:
     ended = threading.Event()
     threading.Thread(target=_end, args=(ended, seconds), daemon=True, name="end").start()
     return ended.is_set
+
+
+def leave(code: int = 0) -> NoReturn:
+    """End this process, whose work is done and on the disk.
+
+    Not through the interpreter's own end: with torch imported that takes seconds on a busy
+    machine, in which no thread could end it any more.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody listens any more
+            stream.flush()
+    os._exit(code)
 
 
 def _end(ended: threading.Event, seconds: float) -> None:

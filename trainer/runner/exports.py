@@ -17,6 +17,7 @@ from pathlib import Path
 from trainer.allocator import keep_freed_memory
 from trainer.errors import ModelError
 from trainer.redact import redact_output
+from trainer.runner.child import leave
 
 PRIORITY = 10
 """Added to the worker's niceness."""
@@ -94,4 +95,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

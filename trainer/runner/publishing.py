@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from trainer.errors import HubError
-from trainer.runner.child import confine, ends_with_input
+from trainer.runner.child import confine, ends_with_input, leave
 from trainer.runner.folder import read_folder, record, refuse, stop_requested
 
 CLOSE_SECONDS = 3.0
@@ -32,3 +32,4 @@ def main(niceness: int) -> None:
 
 if __name__ == "__main__":
     main(int(sys.argv[1]))
+    leave()

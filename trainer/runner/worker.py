@@ -20,7 +20,7 @@ from typing import TextIO
 
 from trainer.allocator import give_back, keep_freed_memory
 from trainer.errors import BusyError
-from trainer.runner.child import ABANDONED, confine
+from trainer.runner.child import ABANDONED, confine, leave
 from trainer.runner.exports import Exports
 from trainer.runner.folder import Run, read_folder, record, refuse, stop_requested
 from trainer.runner.vitals import BEAT_SECONDS
@@ -143,3 +143,4 @@ def _warm_up(names_path: Path) -> str:
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), Path(sys.argv[2]))
+    leave()
