@@ -26,6 +26,15 @@ os.environ.update(
 set_hypothesis_home_dir(f"{_HOME}/hypothesis")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: all browser tests in one process, from the beginning, because two
+    browsers at once wait for each other; the files of the others wherever there is room."""
+    for item in items:
+        browser = item.get_closest_marker("browser")
+        item.add_marker(pytest.mark.xdist_group("browser" if browser else item.path.stem))
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A connection to anywhere but this machine is an error in the test that makes it."""

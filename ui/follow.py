@@ -4,6 +4,7 @@
 updates for what changed; a reload starts with empty folds and so draws everything anew.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from ui.sweep_charts import measured_chart, race_chart, sweep_chart
 from ui.visit import PLACES, Visit
 from ui.words import count, rate, shorten, text
 
-BUSY_SECONDS, IDLE_SECONDS = 0.5, 4.0
-"""Between two looks while something runs, and while nothing does."""
+FRESH_SECONDS, BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0, 4.0
+"""Between two looks: at what was begun a moment ago, at what runs, and while nothing does. A look
+costs some 50 ms here and as much in the browser, which a training on the same machine could use."""
+FRESH_FOR_SECONDS = 20.0
 Updates = dict[Component | Any, Any]
 
 
@@ -61,11 +64,18 @@ def poll(
         if changed:
             updates |= _changes(page, context, visit, run, fold)
     updates |= _bar(page, context, current)
-    warming_up = not context.runner.device()  # the badge says so, and is to be corrected
-    updates[page.frame.timer] = gr.Timer(BUSY_SECONDS if current or warming_up else IDLE_SECONDS)
+    updates[page.frame.timer] = gr.Timer(_pause(context, [run for run, _ in current]))
     if menus_changed:
         updates |= _menus(page, context, visit, model, loading=loading)
     return updates
+
+
+def _pause(context: Context, current: list[Run]) -> float:
+    """Seconds until the next look."""
+    if any(time.time() - run.created < FRESH_FOR_SECONDS for run in current):
+        return FRESH_SECONDS
+    warming_up = not context.runner.device()  # the badge says so, and is to be corrected
+    return BUSY_SECONDS if current or warming_up else IDLE_SECONDS
 
 
 def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: bool) -> Updates:

@@ -11,7 +11,11 @@ from trainer.errors import UserError
 from ui.words import text
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+HIDDEN: dict[str, Any] = {
+    "show_progress": "hidden",
+    "show_progress_on": [],  # else the browser writes a status to every output, twice an event
+    "api_visibility": "private",
+}
 """For an event: no progress veil over the page, and no entry in the API's description."""
 QUICK: dict[str, Any] = {**HIDDEN, "queue": False}
 """The same for one that answers at once."""
