@@ -37,10 +37,11 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     measure, first = estimating._measure, []
 
     def measured(*values: Any) -> Any:
-        now = measure(*values)
+        now = yield from measure(*values)
         first.append(now)
         known = {"train_known": now.train_known, "valid_known": now.valid_known}
-        return replace(first[0], views=now.views, trials=now.trials, **known)
+        trials = first[0].trials if now.trials else 0.0
+        return replace(first[0], views=now.views, trials=trials, **known)
 
     monkeypatch.setattr(estimating, "_measure", measured)
 

@@ -130,6 +130,19 @@ def finished(runner: Runner) -> tuple[Run, list[Event]]:
     return _ended(runner, run), followed
 
 
+def test_an_estimate_gives_way_to_whoever_asked_for_something(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)  # not started: everything waits
+    config = tiny_config()
+    for kind, left in (("train", "queued"), ("check", "stopped"), ("predict", "stopped")):
+        estimate = runner.submit(Job(kind="estimate", config=config, dataset="digits"), owner="a")
+        runner.submit(Job(kind=kind, config=config, dataset="digits"), owner="b")
+        now = runner.get(estimate.run_id)
+        assert now is not None
+        assert now.status == left
+        runner.stop(estimate.run_id)
+    runner.close()
+
+
 def test_a_run_is_followed_by_offset_and_ends_with_its_model(
     runner: Runner, finished: tuple[Run, list[Event]]
 ) -> None:

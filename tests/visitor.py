@@ -57,7 +57,7 @@ class Visitor:
         meta = {"_type": "gradio.FileData"}
         return {"path": answer.json()[0], "orig_name": path.name, "meta": meta}
 
-    def follow_until(self, kind: str, words: str, seconds: float = 120.0) -> str:
+    def follow_until(self, kind: str, words: str, seconds: float = 300.0) -> str:
         """Tick until an update of the page holds the words; that update."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -101,8 +101,7 @@ def estimate(
         len(data.class_names),
     )
     build = time.perf_counter() - began
-    yield Progress(text="Measuring this machine", done=0, total=1)
-    speeds = _measure(model, data, config, preprocess, build)
+    speeds = yield from _measure(model, data, config, preprocess, build)
     opening += speeds.build + speeds.read
     features = _features_seconds(data, speeds)
     sweep = opening + (features if sweep_phase(config).cached else 0.0)
@@ -122,16 +121,21 @@ def estimate(
 
 def _measure(
     model: TimmModel, data: Data, config: Config, preprocess: Preprocess, build: float
-) -> _Speeds:
+) -> Generator[Event, None, _Speeds]:
+    """Each part of it may be the last: whoever waits for something else goes first."""
+    yield _measuring(0)
     runtime, size = choose_runtime(config), preprocess.image_size
     model.to(runtime.device)
     body = probe(model, config, runtime, size, training=False)
+    yield _measuring(1)
     trains_all = any(
         not phase.frozen and not _left_out(phase, data, config, None) for phase in plan(config)
     )
     training = probe(model, config, body, size, training=True) if trains_all else body
+    yield _measuring(2)
     read = sum(_read_seconds(split, preprocess) for split in (data.train, data.valid))
     how = augmentation_for(data, config, preprocess)
+    yield _measuring(3)
     views = picture_views(num_views(config, how, len(data.train)), how, config.seed)
     head = head_of(model)
     trials = plan_trials(head, plan(config)[0], config, len(data.train))
@@ -156,6 +160,10 @@ def _measure(
         train_known=known(data.train, body, views),
         valid_known=known(data.valid, body.exact(), views[:1]),
     )
+
+
+def _measuring(num_done: int) -> Progress:
+    return Progress(text="Measuring this machine", done=num_done, total=4)
 
 
 def _features_seconds(data: Data, speeds: _Speeds) -> float:

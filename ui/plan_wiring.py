@@ -1,6 +1,7 @@
 """What a click would do and how long it would take: beside the buttons, before the click."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from trainer.errors import BusyError
 from trainer.events import Planned
 from trainer.jobs import Job
 from trainer.plan_words import approximately, duration_words
+from trainer.runner import Run
 from trainer.runner.folder import ENDED
 from ui import actions
 from ui.context import Context
@@ -22,6 +24,9 @@ SETTLE_SECONDS = 0.4
 
 PATIENCE_SECONDS = 60.0
 """Longest wait for an estimate; a model that was never measured here takes some seconds."""
+
+AGAIN_SECONDS = 1.0
+"""Before an estimate is tried again that gave way to another run."""
 
 
 def wire_plan(page: Page, context: Context) -> None:
@@ -61,17 +66,27 @@ async def _estimated(context: Context, visit: Visit, settings: dict[str, Any]) -
     await asyncio.sleep(SETTLE_SECONDS)
     config, dataset = actions.config_of(settings), context.dataset(visit)
     job = Job(kind="estimate", config=config, dataset=dataset)
-    try:
-        run = context.runner.submit(job, owner=f"{visit.visitor}:estimate")
-    except BusyError:
-        return None
-    waited = 0.0
-    while (context.runner.get(run.run_id) or run).status not in ENDED:
-        await asyncio.sleep(0.1)
-        waited += 0.1
-        if waited > PATIENCE_SECONDS:
-            context.runner.stop(run.run_id)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            run = context.runner.submit(job, owner=f"{visit.visitor}:estimate")
+        except BusyError:
             return None
-    events, _ = context.runner.events(run.run_id)
-    context.runner.forget(run.run_id)
-    return next((event for event in events if isinstance(event, Planned)), None)
+        ended = await _ended(context, run, deadline)
+        events, _ = context.runner.events(run.run_id)
+        context.runner.forget(run.run_id)
+        if ended != "stopped":
+            return next((event for event in events if isinstance(event, Planned)), None)
+        await asyncio.sleep(AGAIN_SECONDS)  # it gave way to somebody's prediction or check
+    return None
+
+
+async def _ended(context: Context, run: Run, deadline: float) -> str:
+    """How the run ended; it is stopped at the deadline, and not waited for."""
+    while time.monotonic() < deadline:
+        now = context.runner.get(run.run_id)
+        if now is None or now.status in ENDED:
+            return now.status if now else "failed"
+        await asyncio.sleep(0.1)
+    context.runner.stop(run.run_id)
+    return "stopped"

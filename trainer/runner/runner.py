@@ -36,11 +36,13 @@ from trainer.runner.publisher import Publisher
 from trainer.runner.recovery import Recovery
 
 TRAIN, QUICK = "train", "quick"
+ESTIMATE = "estimate"
+"""A run that gives way to whatever else comes into its lane."""
 LANE_OF = {
     "sweep": TRAIN,
     "train": TRAIN,
     "check": QUICK,
-    "estimate": QUICK,
+    ESTIMATE: QUICK,
     "predict": QUICK,
     "evaluate": QUICK,
     "export": QUICK,
@@ -119,6 +121,8 @@ class Runner:
             self._check_room(LANE_OF[job.kind], owner)
             run = create_run(self.root, job, owner=owner)
             self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner)
+        if job.kind != ESTIMATE and LANE_OF[job.kind] == QUICK:
+            self._put_off_estimates()
         return run
 
     def publish(self, job: Job, *, owner: str, token: str) -> Run:
@@ -214,6 +218,13 @@ class Runner:
         for lane in self._lanes.values():
             lane.close(max(0.1, deadline - time.monotonic()))
         self._recovery.close()
+
+    def _put_off_estimates(self) -> None:
+        """End those that run or wait: nobody has asked for one, and somebody waits for this."""
+        for waiting in self._lanes[QUICK].queue():
+            run = self.get(waiting.folder.name)
+            if run is not None and run.kind == ESTIMATE:
+                self.stop(run.run_id)
 
     def _keep_clean(self) -> None:
         while True:
