@@ -31,7 +31,7 @@ app: setup
 	$(PY) app.py
 
 test: dev
-	$(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: dev
 	$(PY) -m ruff format --check .

@@ -46,7 +46,7 @@ class AppServer:
                 stderr=log,
             )
 
-    def wait(self, seconds: float = 120.0) -> "AppServer":
+    def wait(self, seconds: float = 300.0) -> "AppServer":
         """Until the page is answered and `launch` has returned."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 # Before anything reads it at import: no telemetry, no Hub, no tokens, caches of our own.
 _HOME = tempfile.mkdtemp(prefix="lrlab-tests-")
@@ -26,13 +28,26 @@ os.environ.update(
 set_hypothesis_home_dir(f"{_HOME}/hypothesis")
 
 
+BROWSERS = ("test_app.py", "test_publish_app.py", "test_demo.py", "test_chart.py")
+"""Tests that need most of a machine: two browsers at once would wait for each other."""
+
+
+class BrowsersInOneProcess(LoadFileScheduling):
+    """Files go wherever there is room; those with a browser to one process, one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "browsers" if file.endswith(BROWSERS) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowsersInOneProcess:
+    """Take it for every `--dist`."""
+    return BrowsersInOneProcess(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: all browser tests in one process, from the beginning, because two
-    browsers at once wait for each other; the files of the others wherever there is room."""
-    for item in items:
-        browser = item.get_closest_marker("browser")
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else item.path.stem))
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    """The longest first."""
+    items.sort(key=lambda item: not item.path.name.endswith(BROWSERS))
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ def _train(epochs: int) -> Job:
     return Job(kind="train", config=config, dataset="digits")
 
 
-def _wait(what: Callable[[], Any], seconds: float = 120) -> Any:
+def _wait(what: Callable[[], Any], seconds: float = 300) -> Any:
     """The first true answer of `what`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -43,7 +43,7 @@ def _now(run: Run) -> Run:
     return found
 
 
-def _wait(what: Callable[[], object], seconds: float = 180) -> float:
+def _wait(what: Callable[[], object], seconds: float = 300) -> float:
     """Until something is so; the seconds it took."""
     began = time.monotonic()
     while not what():
