@@ -467,6 +467,18 @@ def test_the_theme_changes_the_drawing_at_once(page: Page) -> None:
 
 
 @pytest.mark.browser
+def test_a_cursor_that_moves_before_a_new_theme_is_drawn_is_no_error(page: Page) -> None:
+    plot(page, "done").focus()
+    page.evaluate("""async () => {
+        document.body.classList.add('dark');
+        await Promise.resolve();  // the theme is known to have changed, and not yet drawn
+        const key = new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true });
+        document.querySelector('#done .lrc-plot').dispatchEvent(key);
+    }""")
+    assert page.locator("#done .lrc-tip").is_visible()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("page", [PHONE], indirect=True)
 def test_on_a_phone_the_tooltip_stays_inside_and_the_page_does_not_scroll_sideways(
     page: Page,

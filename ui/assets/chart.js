@@ -822,8 +822,8 @@ const root = element.querySelector(".lrc");
 const part = (name) => root.querySelector(`.lrc-${name}`);
 const [plotCanvas, hoverCanvas, tip, table] = ["plot", "hover", "tip", "table"].map(part);
 const state = { data: readValue(""), localPick: null, serverPick: null, cursor: null, frame: null,
-  theme: null, drag: false, dragged: false, input: "mouse", pointerY: 0, scheduled: false,
-  legendKey: "" };
+  theme: null, restyled: true, drag: false, dragged: false, input: "mouse", pointerY: 0,
+  scheduled: false, legendKey: "" };
 
 const currentPick = () => (state.localPick !== null ? state.localPick : state.data.picked);
 
@@ -853,7 +853,8 @@ function schedule() {
     state.scheduled = false;
     const { clientWidth: width, clientHeight: height } = part("stage");
     if (width < 40 || height < 40) return;
-    state.theme = state.theme || readTheme();
+    if (state.restyled) state.theme = readTheme();
+    state.restyled = false;
     state.frame = paint(fitCanvas(plotCanvas, width, height), width, height, state.theme);
     paintCursor();
   });
@@ -1289,7 +1290,7 @@ function observe() {
       document.fonts.removeEventListener("loadingdone", repaint);
       return;
     }
-    state.theme = null;
+    state.restyled = true;
     schedule();
   };
   const sizes = new ResizeObserver(repaint);
