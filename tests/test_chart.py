@@ -241,8 +241,14 @@ def test_a_value_travels_as_json_text_and_comes_back_with_gaps_for_what_is_not_f
 
 def test_the_config_that_the_page_gets_is_plain_json() -> None:
     config = sweep_chart("any", sweep_value()).get_config()
-    assert json.loads(json.dumps(config))["log_x"] is True
+    assert json.loads(json.dumps(config))["label"] == "LR sweep"
     assert '"logX": true' in config["js_on_load"]
+
+
+def test_a_word_of_its_script_is_no_attribute_of_a_chart() -> None:
+    chart = sweep_chart("any")
+    assert '"png"' in chart.get_config()["js_on_load"]
+    assert not hasattr(chart, "png")
 
 
 def test_thinning_keeps_the_spike_the_ends_and_what_it_kept_before() -> None:

@@ -3,10 +3,13 @@
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tiny import result_of, tiny_config
 from trainer.classifier import open_classifier
@@ -53,6 +56,31 @@ def test_both_engines_answer_as_evaluation_does(folder: Path, tmp_path: Path) ->
         assert answer.dtype == np.float32
         assert np.abs(answer - truth).max() <= 1e-5
         assert np.abs(classifier.probs(IMAGES[:1]) - truth[:1]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_pytorch_answers_in_one_thread_and_leaves_the_others_to_who_comes_next(
+    tmp_path: Path, *, fails: bool
+) -> None:
+    classifier = open_classifier(model_folder(tmp_path / "model"), CONFIG)
+    threads = []
+
+    def watched(function: str) -> None:
+        threads.append(torch.get_num_threads())
+        if fails:
+            raise RuntimeError(function)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        watching = register_module_forward_pre_hook(lambda module, _: watched(str(module)))
+        with pytest.raises(RuntimeError) if fails else nullcontext():
+            classifier.probs(IMAGES)
+        watching.remove()
+        assert set(threads) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_it_stays_open_until_a_file_changes(tmp_path: Path) -> None:

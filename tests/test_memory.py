@@ -234,7 +234,8 @@ def test_parts_are_even_and_never_too_small() -> None:
 
 def test_only_a_lack_of_memory_counts_as_one() -> None:
     allocator = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 4 bytes")
-    for error in (torch.OutOfMemoryError(WORDS), allocator, MemoryError()):
+    primitive = RuntimeError("could not create a primitive")
+    for error in (torch.OutOfMemoryError(WORDS), allocator, primitive, MemoryError()):
         assert is_out_of_memory(error)
     for error in (RuntimeError("shapes do not match"), ValueError("out of memory"), OSError()):
         assert not is_out_of_memory(error)

@@ -247,6 +247,7 @@ def test_a_publication_gives_way_and_writes_no_huge_file(runner: Runner, silent_
     pid = _process(runner, run).pid
     _wait(lambda: _now(run).status == "running")
     assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "500"  # before the app
     limits = Path(f"/proc/{pid}/limits").read_text()
     (line,) = [line for line in limits.splitlines() if line.startswith("Max file size")]
     assert line.split()[3] == str(Limits().max_file_bytes)

@@ -33,7 +33,7 @@ from trainer.runner.folder import (
 from trainer.runner.journal import append_event, last_events, read_events
 from trainer.runner.lane import worker_environment
 from trainer.runner.lock import boot_id, held, is_held
-from trainer.runner.restart import after_death
+from trainer.runner.restart import after_death, in_words
 from trainer.runner.turns import Waiting, in_turn
 
 SECRETS = {
@@ -163,6 +163,7 @@ def test_a_run_is_followed_by_offset_and_ends_with_its_model(
 def test_a_worker_has_no_tokens_in_its_environment(finished: tuple[Run, list[Event]]) -> None:
     run, _ = finished
     assert run.pid != os.getpid()
+    assert Path(f"/proc/{run.pid}/oom_score_adj").read_text().strip() == "500"  # before the app
     environ = Path(f"/proc/{run.pid}/environ").read_text()
     assert "LRLAB_CACHE" in environ
     assert "secret" not in environ
@@ -409,12 +410,25 @@ def test_a_run_whose_worker_dies_again_and_again_is_not_begun_again_for_ever(
 
 def test_after_a_lack_of_memory_a_run_takes_half_as_many_images_at_once(tmp_path: Path) -> None:
     run = _unfinished(tmp_path, pid=1)
-    for at_once in (32, 16):
+    # Each of the first is a step ahead; only at the fewest images is it the same again.
+    for at_once, restarts in ((32, 0), (16, 0), (8, 0), (4, 0), (2, 0), (2, 1), (2, 2), (2, 3)):
         assert after_death(run, vitals.LACK_OF_MEMORY, Limits())
+        found = read_folder(Path(run.folder))
+        assert found is not None
+        assert (job_from_dict(found.job).at_once, found.restarts) == (at_once, restarts)
+        run = write_run(replace(found, status="running"))
+    assert not after_death(run, vitals.LACK_OF_MEMORY, Limits())
+
+
+def test_a_run_that_is_killed_again_takes_half_as_many_images_at_once(tmp_path: Path) -> None:
+    run = _unfinished(tmp_path, pid=1)
+    for at_once in (None, 32, 16):  # the first kill may have had another reason
+        assert after_death(run, in_words(-9), Limits())
         found = read_folder(Path(run.folder))
         assert found is not None
         assert job_from_dict(found.job).at_once == at_once
         run = write_run(replace(found, status="running"))
+    assert not after_death(run, in_words(-9), Limits())
 
 
 @pytest.mark.parametrize(

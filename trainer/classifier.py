@@ -4,7 +4,8 @@ On a CPU with a `model.onnx` beside the weights ONNX Runtime answers: as fast as
 best setting and twice to three times as fast as in its usual one (docs/LOG.md). Else PyTorch does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,11 +78,26 @@ def _with_torch(loaded: LoadedModel, runtime: Runtime) -> Classifier:
 
     def probs(images: np.ndarray) -> np.ndarray:
         inputs = runtime.inputs(to_batch(images))
-        with torch.inference_mode():
+        with _one_thread(), torch.inference_mode():
             logits = model(loaded.preprocess.normalize(inputs))
         return logits.float().softmax(dim=1).cpu().numpy()
 
     return Classifier(loaded.class_names, loaded.preprocess, "PyTorch", probs)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one CPU thread: for single pictures, beside a training.
+
+    Each of a model's many small operations ends with a wait of all threads for the last one. While
+    a training takes the cores that wait is most of the time, and the training's too.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _stamps(folder: Path) -> tuple[int, ...]:

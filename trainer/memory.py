@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the runner uses this file without torch
     from torch import Tensor
 
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a primitive",  # oneDNN's words; PyTorch passes them on
+)
 
 
 class TooBigError(MemoryError):

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import gradio as gr
 
@@ -121,13 +121,6 @@ class LiveChart(gr.HTML):
             "yFormat": y_format,
             "y2Format": y2_format,
         }
-        # gradio reads every parameter back from the component; one that is missing and whose name
-        # stands in the script would be taken for a custom event, which cannot be copied.
-        self.x_title, self.y_title, self.y2_title = x_title, y_title, y2_title
-        self.empty_title, self.empty_text = empty_title, empty_text
-        self.x_format, self.y_format, self.y2_format = x_format, y_format, y2_format
-        self.log_x, self.pickable, self.legend_lines = log_x, pickable, legend_lines
-        self.height = height
         css = json.dumps((_ASSETS / "chart.css").read_text(encoding="utf-8"))
         # Inside the script: gradio drops a component's own props where an event updates the page
         # before the tab with the chart is first opened.
@@ -141,6 +134,17 @@ class LiveChart(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Tell that there is no such attribute.
+
+        `gr.HTML` first looks through the whole script for an event of that name, and does so for
+        every parameter that is no attribute, each time a page is opened or a chart updated.
+
+        Raises:
+            AttributeError: always; the events are those that `gr.HTML` declares.
+        """
+        raise AttributeError(f"LiveChart has no attribute {name!r}")
 
     # gr.HTML types both as markup, a str; ours is a dict on the Python side.
     def postprocess(  # pyright: ignore[reportIncompatibleMethodOverride]

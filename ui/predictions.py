@@ -27,6 +27,9 @@ from ui.words import percent, seconds, shorten, text
 PATIENCE_SECONDS = 120.0
 """Longest wait for an answer; a first one may load the worker and download a model."""
 
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+"""Seconds between two looks: where many wait, each of them looks less often."""
+
 
 async def predict(
     context: Context, visit: Visit, model: str | None, images: list[str]
@@ -53,8 +56,9 @@ async def predict(
             return
         if events:
             yield answers, None
-        await asyncio.sleep(0.05)
-        waited += 0.05
+        pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 10))
+        await asyncio.sleep(pause)
+        waited += pause
     context.runner.stop(run.run_id)
     message = f"No answer within {seconds(PATIENCE_SECONDS)}; somebody's runs may be before yours."
     yield answers, Failed(error="Timeout", message=message)

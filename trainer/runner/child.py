@@ -20,6 +20,9 @@ from trainer.redact import redact_output
 ABANDONED = 75
 """Exit code of a process that could not stop in time (EX_TEMPFAIL)."""
 
+FIRST_TO_GO = "500"
+"""What Linux adds to the score by which it chooses whom to end, in thousandths of the memory."""
+
 
 def open_log(path: Path) -> TextIO:
     """The log of such processes, to be added to; nobody else on the machine may read it.
@@ -36,11 +39,15 @@ def open_log(path: Path) -> TextIO:
 def confine(niceness: int, *secrets: str) -> None:
     """At its beginning: give way to others, write no huge file, print no secret.
 
+    Where the memory of the whole machine ends, the system ends this process rather than the app.
+
     Args:
         niceness: added to the app's.
         secrets: what is never printed, besides what looks like a token.
     """
     os.nice(niceness)
+    with suppress(OSError):  # a system without it
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
     _limit_files()
     redact_output(*secrets)
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from trainer.events import Event, Failed, Note, Stopped
 from trainer.limits import Limits
@@ -13,6 +14,10 @@ from trainer.runner.vitals import LACK_OF_MEMORY
 _STEP = re.compile(r"(?:\.replaced-)?ckpt-(\d+)")
 AGAIN = ("sweep", "train")
 """Kinds that are begun again; the others answer somebody who waits, and may die of a picture."""
+
+FEWEST = 2
+"""Images at once below which a run does not go: BatchNorm cannot measure one alone."""
+KILLED = "it ran out of memory or was killed"
 
 
 def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) -> bool:
@@ -42,10 +47,13 @@ def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) ->
             message = "The app ended before this run did; it goes on when the app is back."
             _end(run, Stopped(step=0, total_steps=0, message=message), "stopped", interrupted=True)
         return False
-    if run.kind not in AGAIN or run.restarts >= limits.max_restarts:
+    # One that was killed may have been too big for the system; the first time it may not.
+    less_memory = why == LACK_OF_MEMORY or (why == KILLED and run.restarts > 0)
+    counts = why != LACK_OF_MEMORY or _at_once(run.job) <= FEWEST
+    if run.kind not in AGAIN or (counts and run.restarts >= limits.max_restarts):
         _end(run, _failure(run, why), "failed")
         return False
-    begin_again(run, f"The worker died ({why})", less_memory=why == LACK_OF_MEMORY)
+    begin_again(run, f"The worker died ({why})", less_memory=less_memory, counts=counts)
     return True
 
 
@@ -65,9 +73,10 @@ def begin_again(run: Run, what: str, *, less_memory: bool = False, counts: bool 
     resume = run.kind == "train" and holds_checkpoint(folder)
     job = {**run.job, "resume": resume}
     if less_memory:
-        at_once = job.get("at_once") or job["config"]["batch_size"]
-        job["at_once"] = max(2, at_once // 2)
+        job["at_once"] = max(FEWEST, _at_once(job) // 2)
     where = f"resuming from step {last_step(folder)}" if resume else "beginning again"
+    if less_memory:
+        where += f" with {job['at_once']} images at once"
     append_event(folder, Note(text=f"{what}, {where}."))
     restarts = run.restarts + counts
     again = replace(run, status="queued", job=job, restarts=restarts, interrupted=False)
@@ -83,10 +92,14 @@ def last_step(folder: Path) -> int:
 def in_words(code: int) -> str:
     """The reason that an exit code tells."""
     if code == -9:
-        return "it ran out of memory or was killed"
+        return KILLED
     if code == 0:
         return "somebody asked it to end"
     return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _at_once(job: dict[str, Any]) -> int:
+    return job.get("at_once") or job["config"]["batch_size"]
 
 
 def _failure(run: Run, why: str) -> Failed:

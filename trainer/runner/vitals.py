@@ -1,6 +1,8 @@
 """The vital signs of a worker: heartbeat, progress, memory and time, and when it is beyond help.
 
-Not limited: the address space (`RLIMIT_AS`), of which PyTorch reserves many times what it uses.
+Not limited: the address space and the data segment (`RLIMIT_AS`, `RLIMIT_DATA`). Where they refuse
+memory, oneDNN ends the process without a word (docs/LOG.md); one that is ended here begins again
+with half as many images at once.
 """
 
 import time
@@ -83,10 +85,13 @@ class Vitals:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of memory that a process has in use; 0 where the system does not tell."""
+    """Bytes of memory that a process has in use; 0 where the system does not tell.
+
+    Without what it maps from files, as decoded pictures: the system takes that back by itself.
+    """
     try:
         words = Path(f"/proc/{pid}/status").read_text().split()
-        return int(words[words.index("VmRSS:") + 1]) * 1024
+        return sum(int(words[words.index(name) + 1]) for name in ("RssAnon:", "RssShmem:")) * 1024
     except (OSError, ValueError, IndexError):
         return 0
 
