@@ -30,12 +30,17 @@ TOTAL = 500
 def corpus(seed: int = 0) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each picture; the same for the same seed."""
     rng = random.Random(seed)
-    valid = [*_modes(), *_orientations(), *_frames(), *_profiles()]
+    valid = valid_pictures()
     made = [*valid, *_huge(), *_false()]
     yield from made
     for number in range(TOTAL - len(made)):
         name, data = valid[rng.randrange(len(valid))]
         yield f"{name} damaged {number}", _damaged(rng, data)
+
+
+def valid_pictures() -> list[tuple[str, bytes]]:
+    """Pictures in every format and mode, turned, of several frames, with profiles."""
+    return [*_modes(), *_orientations(), *_frames(), *_profiles()]
 
 
 def _modes() -> Iterator[tuple[str, bytes]]:
@@ -85,7 +90,8 @@ def _huge() -> Iterator[tuple[str, bytes]]:
     yield "PNG 25 Mpx 16-bit", encode(Image.new("I;16", (5000, 5000)), compress_level=1)
     yield "JPEG 25 Mpx CMYK", encode(Image.new("CMYK", (5000, 5000)), "JPEG")
     yield "TIFF 25 Mpx float", encode(Image.new("F", (5000, 5000)), "TIFF", compression="tiff_lzw")
-    yield "long and thin", encode(Image.new("RGB", (1, 65535)))
+    yield "long and thin", encode(Image.new("RGB", (1, 65_535)))
+    yield "too long and thin", encode(Image.new("RGBA", (1, 16_777_216)), compress_level=1)
     text = b"Comment\0\0" + zlib.compress(b"\0" * 200_000_000, 9)
     plain = encode(quadrants())
     chunk = len(text).to_bytes(4, "big") + b"zTXt" + text

@@ -44,8 +44,23 @@ def test_five_hundred_hostile_pictures_cost_little_and_end_in_words(tmp_path: Pa
     }
     assert ended["PNG header 13000 x 13000"].startswith("refused: is too large (169 Mpx;")
     assert [ended[f"PNG 25 Mpx {mode}"] for mode in ("RGB", "RGBA", "L", "P", "1")] == ["RGB"] * 5
+    assert ended["long and thin"] == "RGB"
+    assert ended["too long and thin"].startswith("refused: is too long (1 × 16,777,216 pixels; ")
     for name in ("EPS", "PDF", "SVG", "HTML"):
         assert "is not a picture" in ended[name]
+
+
+def test_a_minute_of_damaged_pictures_ends_in_words_and_costs_little(tmp_path: Path) -> None:
+    at = tmp_path / "at"
+    script = [sys.executable, str(HERE / "picture_fuzz.py"), "60", "0", str(at)]
+    done = subprocess.run(script, stdout=subprocess.PIPE, check=False, timeout=280)
+    assert done.returncode == 0, f"it died of input {at.read_text()} of seed 0"
+    told = json.loads(done.stdout)
+    assert told["number"] > 1_000
+    assert told["ended"]["RGB"] > told["number"] / 20, "most damages must get past the first check"
+    assert told["unnamed"] == []
+    assert told["slow"] == []
+    assert told["grown"] < 300e6, f"{told['grown'] / 1e6:.0f} MB"
 
 
 def test_every_archive_attack_is_refused_and_every_oddity_read(tmp_path: Path) -> None:

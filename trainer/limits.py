@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 class Limits:
     max_pixels: int = 25_000_000
     """Width times height of one picture; checked before it is decoded."""
+    max_side: int = 65_535
+    """Width or height of one picture, as in a JPEG; each row takes memory besides its pixels."""
     max_picture_bytes: int = 20_000_000
     """Size of one picture's file."""
     max_pictures: int = 100_000

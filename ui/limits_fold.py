@@ -21,8 +21,8 @@ def limits_words(limits: Limits, *, local: bool) -> str:
         else ""
     )
     return (
-        f"- A picture: {_mega(limits.max_pixels)} megapixels and "
-        f"{_mega(limits.max_picture_bytes)} MB; JPEG, PNG, WebP, GIF, BMP, TIFF or PPM.\n"
+        f"- A picture: {_mega(limits.max_pixels)} megapixels, {limits.max_side:,} pixels a "
+        f"side and {_mega(limits.max_picture_bytes)} MB; JPEG, PNG, WebP, GIF, BMP, TIFF or PPM.\n"
         f"- A dataset: {limits.max_pictures:,} pictures in {limits.max_classes:,} classes. A zip: "
         f"{_mega(limits.max_archive_bytes)} MB, {_mega(limits.max_unpacked_bytes)} MB unpacked.\n"
         f"- A model: {_mega(limits.max_parameters)} million parameters.\n"

@@ -60,7 +60,7 @@ def check(
         on_progress: is told (pictures done, pictures in all), in the calling thread; an exception
             from it stops the check. Not called where the cache has the answer.
         workers: threads that decode; one for each core, at most 8, by default.
-        limits: `max_pixels` and `max_picture_bytes`; from the environment by default.
+        limits: `max_pixels`, `max_side` and `max_picture_bytes`; from the environment by default.
         view: how a model sees them: the pictures are decoded for it on the way.
     """
     limits = limits or Limits.from_env()
@@ -100,7 +100,7 @@ def usable(data: Data, check: Check) -> Data:
 
 
 def _cache_path(key: str, limits: Limits) -> Path:
-    rules = f"{key} {limits.max_pixels} {limits.max_picture_bytes}"
+    rules = f"{key} {limits.max_pixels} {limits.max_side} {limits.max_picture_bytes}"
     return cache_root() / "checks" / f"{hashlib.sha256(rules.encode()).hexdigest()[:32]}.json"
 
 

@@ -66,7 +66,8 @@ def decode(
 
     Args:
         data: the encoded bytes.
-        limits: `max_picture_bytes` and `max_pixels` are kept; from the environment by default.
+        limits: `max_picture_bytes`, `max_pixels` and `max_side` are kept; from the environment
+            by default.
         min_side: let a JPEG be decoded at a half, a quarter or an eighth while its short side
             stays at least this long: several times faster for photos of many megapixels.
 
@@ -116,6 +117,11 @@ def _refuse_costly(image: Image.Image, data: bytes, limits: Limits) -> None:
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
         raise PictureError(_too_large(pixels, limits))
+    if max(image.size) > limits.max_side:
+        width, height = image.size
+        raise PictureError(
+            f"is too long ({width:,} × {height:,} pixels; the limit is {limits.max_side:,} a side)"
+        )
     if num_scans(data) * pixels > _MAX_PASSES * limits.max_pixels:
         raise PictureError("has far more passes than a progressive JPEG needs")
     # Plain-text PPM, run-length BMP and the like are decoded in Python, 3 MB a second, and hold
