@@ -33,8 +33,8 @@ def build_frame() -> Frame:
     folds = gr.State({})
     timer = gr.Timer(4.0)
     other_tab = gr.Button("Another tab", visible="hidden", elem_id="other-tab")
-    with gr.Row(equal_height=True):
-        with gr.Column(scale=3, min_width=280):
+    with gr.Row():
+        with gr.Column(scale=3, min_width=280, elem_classes="lab-top"):
             gr.HTML(
                 '<div class="lab-header"><h1>LR <span>Lab</span></h1><p>Find a learning rate, '
                 "fine-tune a network on your own pictures, try it.</p></div>"

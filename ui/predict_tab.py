@@ -58,7 +58,7 @@ def build_predict_tab() -> PredictTab:
                 label="Validation pictures to try",
                 show_label=False,
                 columns=6,
-                height=190,
+                height=232,
                 allow_preview=False,
                 object_fit="cover",
                 visible=False,
