@@ -4,17 +4,18 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pictures import encode
+from pictures import encode, fill
 from tiny import tiny_data
-from trainer.data import Data, check, usable
+from trainer.data import Data, check, load_data, usable
 from trainer.data.cache import make_room
 from trainer.data.decoded import (
     DecodedSplit,
@@ -90,16 +91,17 @@ def test_damaged_pictures_leave_no_hole() -> None:
 
 def test_another_preprocessing_or_another_picture_is_another_file() -> None:
     data = tiny_data()
-    path = decoded_path(data.train.pictures, VIEW)
-    assert path != decoded_path(data.train.pictures, replace(VIEW, interpolation="bilinear"))
+    path = decoded_path(data.train, VIEW)
+    assert path != decoded_path(data.train, replace(VIEW, interpolation="bilinear"))
     changed = (replace(data.train.pictures[0], stamp="new"), *data.train.pictures[1:])
-    assert path != decoded_path(changed, VIEW)
+    assert path != decoded_path(replace(data.train, pictures=changed), VIEW)
+    assert path != decoded_path(replace(data.train, name="valid"), VIEW)
 
 
 def test_a_file_of_the_wrong_length_is_made_again() -> None:
     data = tiny_data()
     truth = make(data)[0:26]
-    path = decoded_path(data.train.pictures, VIEW)
+    path = decoded_path(data.train, VIEW)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OSError, match="ends before picture 25"):
         open_decoded(data.train, VIEW)[25:26]
@@ -113,7 +115,7 @@ def test_a_process_killed_while_writing_leaves_nothing_that_is_believed(cache: P
         from tiny import tiny_data
         from test_decoded import VIEW
         from trainer.data.decoded import Writer
-        with Writer(VIEW) as writer:
+        with Writer("train", VIEW) as writer:
             for picture in tiny_data().train.pictures[:20]:
                 writer.add(picture, VIEW.view(__import__("PIL.Image").Image.new("RGB", (16, 16))))
             writer._file.flush()
@@ -144,7 +146,7 @@ def test_what_a_killed_process_left_goes_after_a_day(cache: Path) -> None:
 
 
 def test_a_writer_that_fails_leaves_nothing(cache: Path) -> None:
-    with pytest.raises(RuntimeError), Writer(VIEW) as writer:
+    with pytest.raises(RuntimeError), Writer("train", VIEW) as writer:
         writer.add(tiny_data().train.pictures[0], np.zeros((16, 16, 3), np.uint8))
         raise RuntimeError
     assert list(cache.iterdir()) == []
@@ -175,7 +177,7 @@ def test_the_longest_unused_files_go_first_and_open_ones_stay_readable(cache: Pa
     images = make(data)
     size = 4 * 16 * 16 * 3
     make_room(Limits(max_cache_bytes=size + 150))
-    path = decoded_path(data.train.pictures, VIEW)
+    path = decoded_path(data.train, VIEW)
     assert sorted(each.name for each in cache.iterdir()) == sorted([path.name, "newest.u8"])
     path.unlink()
     assert np.array_equal(images[0:4], expected(data))
@@ -201,7 +203,7 @@ def test_a_full_disk_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_using_a_file_keeps_it_longer(cache: Path) -> None:
     data = tiny_data(4, 3)
     make(data)
-    path = decoded_path(data.train.pictures, VIEW)
+    path = decoded_path(data.train, VIEW)
     os.utime(path, (0, 0))
     (cache / "newer.u8").write_bytes(bytes(100))
     os.utime(cache / "newer.u8", (1e9, 1e9))
@@ -246,6 +248,51 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_and_hardly_differs() -> None:
     assert image.size == (400, 300)
     gap = np.abs(view.view(image).astype(int) - view.view(decode(photo)).astype(int))
     assert gap.mean() < 1.0
+
+
+def pets(root: Path) -> Data:
+    """Photos that are decoded at a half where that is allowed; one is in both splits."""
+    rng = np.random.default_rng(0)
+    folders = ("train/cats", "train/dogs", "valid/cats", "valid/dogs")
+    photos = {
+        f"{folder}/{number}.jpg": encode(
+            Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)), "JPEG"
+        )
+        for folder in folders
+        for number in range(5)
+    }
+    photos["valid/dogs/0.jpg"] = photos["train/dogs/3.jpg"]
+    return load_data(str(fill(root, photos)))
+
+
+def decode_all(data: Data) -> None:
+    for split in data.splits:
+        list(decode_split(split, VIEW))
+
+
+@pytest.mark.parametrize("run", [decode_all, partial(check, view=VIEW)], ids=["decode", "check"])
+def test_only_what_is_trained_on_is_decoded_at_a_fraction(
+    tmp_path: Path, run: Callable[[Data], object]
+) -> None:
+    data = pets(tmp_path / "pets")
+    run(data)
+    for split, least, size in ((data.train, 32, (60, 45)), (data.valid, None, (120, 90))):
+        pictures = [decode(picture.read(), min_side=least) for picture in split.pictures]
+        assert {picture.size for picture in pictures} == {size}
+        found = open_decoded(split, VIEW)[0 : len(split)]
+        np.testing.assert_array_equal(found, [VIEW.view(picture) for picture in pictures])
+
+
+@pytest.mark.parametrize("known", ["train", "valid", "nothing"])
+def test_a_photo_in_two_splits_is_found_whatever_is_decoded_already(
+    tmp_path: Path, known: str
+) -> None:
+    data = pets(tmp_path / "pets")
+    for split in data.splits:
+        if split.name == known:
+            list(decode_split(split, VIEW))
+    (group,) = check(data, view=VIEW).leaked
+    assert [twin.name for twin in group] == ["train/dogs/3.jpg", "valid/dogs/0.jpg"]
 
 
 def test_the_size_of_a_turned_photo_is_that_of_the_upright_one() -> None:

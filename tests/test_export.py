@@ -157,6 +157,14 @@ def test_the_gap_sees_a_logit_that_sure_probabilities_hide():
     assert gap(truth, truth) == 0.0
 
 
+def test_the_rounding_of_very_large_logits_is_no_gap():
+    truth = torch.tensor([[7000.0, 6999.999, -7000.0]])
+    answer = torch.tensor([[6999.999, 7000.0, -7000.0]])
+    assert float((answer.softmax(1) - truth.softmax(1)).abs().max()) > MAX_GAP
+    assert gap(answer, truth) <= MAX_GAP
+    assert gap(torch.tensor([[6990.0, 7000.0, -7000.0]]), truth) > MAX_GAP
+
+
 def test_the_gap_of_an_answer_that_is_not_finite_is_no_agreement():
     truth = torch.zeros(1, 2)
     assert not gap(torch.tensor([[float("nan"), 0.0]]), truth) <= MAX_GAP

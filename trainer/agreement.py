@@ -1,7 +1,9 @@
 """Whether two forms of one model agree: the same fixed random images, and the largest difference.
 
 Probabilities alone would prove little: on random images a trained head is often so sure that they
-are 0 and 1 whatever happens to the weights. So the logits count too, relative to their size.
+are 0 and 1 whatever happens to the weights. So the logits count too, relative to their size. And
+logits in the thousands, of a body with random weights, are rounded by float32 so coarsely that two
+exact copies answer an image between two classes by more than `MAX_GAP` apart.
 """
 
 import torch
@@ -11,6 +13,9 @@ from trainer.export import LoadedModel
 
 MAX_GAP = 1e-4
 """Largest gap at which two forms of a model count as the same, in float32."""
+
+_LARGEST_LOGIT = 50.0
+"""Larger ones are scaled down to this before they become probabilities."""
 
 
 def fixed_images(loaded: LoadedModel, count: int) -> Tensor:
@@ -30,8 +35,10 @@ def gap(answer: Tensor, truth: Tensor) -> float:
 
     Returns:
         The larger one of two: the difference of a probability, and that of a logit divided by
-        the largest logit (at least 1).
+        the largest logit (at least 1). Logits beyond `_LARGEST_LOGIT` are scaled down first.
     """
-    probs = (answer.softmax(dim=1) - truth.softmax(dim=1)).abs().max()
-    logits = (answer - truth).abs().max() / truth.abs().max().clamp(min=1)
+    largest = truth.abs().max()
+    scale = (largest / _LARGEST_LOGIT).clamp(min=1)
+    probs = ((answer / scale).softmax(dim=1) - (truth / scale).softmax(dim=1)).abs().max()
+    logits = (answer - truth).abs().max() / largest.clamp(min=1)
     return float(torch.maximum(probs, logits))

@@ -16,7 +16,8 @@ import torch
 from trainer.budget import budget_for
 from trainer.config import Config
 from trainer.data import Data, Picture, Split
-from trainer.data.decoded import decode_view, decoded_path, is_decoded
+from trainer.data.decoded import decoded_path, is_decoded, least_side
+from trainer.data.picture import decode
 from trainer.errors import PictureError
 from trainer.events import Event, Progress
 from trainer.features import (
@@ -143,7 +144,7 @@ def _measure(
     digest = body_digest(model)
 
     def known(split: Split, runtime: Runtime, views: tuple[PictureView, ...]) -> bool:
-        key = decoded_path(split.pictures, preprocess).stem
+        key = decoded_path(split, preprocess).stem
         return features_path(digest, key, preprocess, runtime, views).exists()
 
     return _Speeds(
@@ -232,10 +233,11 @@ def _read_seconds(split: Split, preprocess: Preprocess) -> float:
     if is_decoded(split, preprocess):
         return 0.0
     some = split.pictures[:: max(1, len(split) // 32)]
+    min_side = least_side(split.name, preprocess)
 
     def make(picture: Picture) -> None:
         try:
-            decode_view(picture.read(), preprocess)
+            preprocess.view(decode(picture.read(), min_side=min_side))
         except (PictureError, OSError):
             return  # the check has said so
 

@@ -182,7 +182,7 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
         views: tuple[PictureView, ...],
         text: str,
     ) -> Generator[Event, None, Tensor]:
-        key = decoded_path(split.pictures, preprocess).stem
+        key = decoded_path(split, preprocess).stem
         path = features_path(body, key, preprocess, runtime, views)
         return (
             yield from cached_features(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.classifier import Classifier
-from trainer.data.decoded import decode_view
+from trainer.data.picture import decode
 from trainer.errors import PictureError
 from trainer.events import Predicted
 
@@ -26,7 +26,7 @@ def predict(
     for name, read in images:
         began = time.perf_counter()
         try:
-            view = decode_view(read(), preprocess)
+            view = preprocess.view(decode(read()))
         except (PictureError, OSError) as error:
             reason = str(error) if isinstance(error, PictureError) else "cannot be read"
             yield Predicted(image=name, probs=(), error=reason)

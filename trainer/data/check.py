@@ -20,9 +20,9 @@ import numpy as np
 
 from trainer.data.cache import cache_root, read_json, write_json
 from trainer.data.dataset import Data, Picture, Skipped, Split
-from trainer.data.decoded import View, Writer, is_decoded
+from trainer.data.decoded import View, Writer, is_decoded, least_side
 from trainer.data.findings import FAILED_SHARE, TINY_SIDE, findings, too_many_failed
-from trainer.data.picture import decode_with_size
+from trainer.data.picture import decode, decode_with_size
 from trainer.data.report import Check, Twin, fingerprint
 from trainer.errors import DatasetError, PictureError
 from trainer.limits import Limits
@@ -130,9 +130,11 @@ def _look_at_all(
     try:
         for split in data.splits:
             kept = None if view is None or is_decoded(split, view) else view
-            with _Keeper(kept) as keeper:
-                for picture, look, image in _looks(split, limits, kept, pool):
-                    looks.append(look)
+            in_full = view is None or least_side(split.name, view) is None
+            look = partial(_look, limits=limits, view=view, keep=kept is not None, in_full=in_full)
+            with _Keeper(split.name, kept) as keeper:
+                for picture, seen, image in _looks(split, look, pool):
+                    looks.append(seen)
                     if image is not None:
                         keeper.add(picture, image)
                     if on_progress is not None:
@@ -149,11 +151,12 @@ class _Keeper:
     Without them a check is as true: a full disk must not stop it.
     """
 
-    def __init__(self, view: View | None) -> None:
+    def __init__(self, split_name: str, view: View | None) -> None:
         self._stack = ExitStack()
         self._writer: Writer | None = None
         with suppress(OSError):
-            self._writer = self._stack.enter_context(Writer(view)) if view else None
+            if view:
+                self._writer = self._stack.enter_context(Writer(split_name, view))
 
     def __enter__(self) -> "_Keeper":
         return self
@@ -175,10 +178,11 @@ class _Keeper:
 
 
 def _looks(
-    split: Split, limits: Limits, view: View | None, pool: ThreadPoolExecutor
+    split: Split,
+    look: Callable[[Picture], tuple[_Look, np.ndarray | None]],
+    pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[Picture, _Look, np.ndarray | None]]:
     """Each picture, what it showed, and as the model sees it."""
-    look = partial(_look, limits=limits, view=view)
     for start in range(0, len(split), _AT_ONCE):
         some = split.pictures[start : start + _AT_ONCE]
         for picture, (seen, image) in zip(some, pool.map(look, some), strict=True):
@@ -186,17 +190,25 @@ def _looks(
 
 
 def _look(
-    picture: Picture, *, limits: Limits, view: View | None
+    picture: Picture, *, limits: Limits, view: View | None, keep: bool, in_full: bool
 ) -> tuple[_Look, np.ndarray | None]:
+    """What a picture showed, and as the model sees it where it is to be kept.
+
+    The pixels that are compared are those of the faster decoding in every split, so that the same
+    photo in two of them is found.
+    """
     min_side = view.min_side if view else None
     try:
-        image, (width, height) = decode_with_size(picture.read(), limits=limits, min_side=min_side)
+        data = picture.read()
+        image, (width, height) = decode_with_size(data, limits=limits, min_side=min_side)
+        pixels = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        if keep and in_full and image.size != (width, height):
+            image = decode(data, limits=limits)
     except PictureError as error:
         return _Look(reason=str(error)), None
     except OSError as error:
         return _Look(reason=f"cannot be read ({error.strerror or error})", unread=True), None
-    pixels = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-    return _Look(width, height, pixels), view.view(image) if view else None
+    return _Look(width, height, pixels), view.view(image) if view and keep else None
 
 
 def _facts(data: Data, key: str, looks: Sequence[_Look]) -> Check:

@@ -57,13 +57,6 @@ export function geometry(width, height, settings) {
   return { resized, left: start(resized[0]), top: start(resized[1]) };
 }
 
-/** By how much Pillow shrinks a JPEG while decoding it, so that a short side stays long enough. */
-export function draftFactor(width, height, settings) {
-  const least = 2 * Math.floor(settings.image_size / settings.crop_pct);
-  const scale = Math.floor(Math.min(width, height) / least);
-  return [8, 4, 2].find((factor) => scale >= factor) ?? 1;
-}
-
 /**
  * Fixed-point weights of the output pixels from `first` to before `last` along one axis.
  * Returns {starts, counts, weights, taps}: output i reads counts[i] inputs from starts[i] on.
@@ -106,14 +99,14 @@ function nearest(scale, first, last) {
   return { starts, counts: new Int32Array(count).fill(1), weights, taps: 1 };
 }
 
-/** One output row from one input row, both RGB; the weights say which pixels count. */
+/** One output row, RGB, from one input row, RGBA; the weights say which pixels count. */
 function scaleRow(input, from, kernel, output, to) {
   const { starts, counts, weights, taps } = kernel;
   for (let x = 0; x < starts.length; x++) {
     let red = HALF, green = HALF, blue = HALF;
-    let at = from + starts[x] * 3;
+    let at = from + starts[x] * 4;
     const end = x * taps + counts[x];
-    for (let k = x * taps; k < end; k++, at += 3) {
+    for (let k = x * taps; k < end; k++, at += 4) {
       red = (red + Math.imul(input[at], weights[k])) | 0;
       green = (green + Math.imul(input[at + 1], weights[k])) | 0;
       blue = (blue + Math.imul(input[at + 2], weights[k])) | 0;
@@ -141,56 +134,16 @@ function scaleColumns(rows, length, offset, kernel) {
   return output;
 }
 
-/** sum / many as a whole number without a bias: a quarter of the means of four pixels are halves. */
-function meanHalfEven(sum, many) {
-  const low = Math.floor(sum / many);
-  const twice = 2 * (sum - low * many);
-  return twice > many || (twice === many && low % 2 === 1) ? low + 1 : low;
-}
-
-/** RGB rows of a picture, each `factor` by `factor` square of pixels made one: their mean. */
-function readRows(picture, factor, first, count) {
-  const width = Math.ceil(picture.width / factor);
-  const above = first * factor;
-  const high = Math.min(count * factor, picture.height - above);
-  const pixels = picture.rows(above, high); // RGBA
-  const output = new Uint8ClampedArray(width * count * 3);
-  for (let y = 0, to = 0; y < count; y++) {
-    const bottom = Math.min((y + 1) * factor, high);
-    for (let x = 0; x < width; x++, to += 3) {
-      const right = Math.min((x + 1) * factor, picture.width);
-      let red = 0, green = 0, blue = 0;
-      for (let v = y * factor; v < bottom; v++) {
-        let at = (v * picture.width + x * factor) * 4;
-        for (let u = x * factor; u < right; u++, at += 4) {
-          red += pixels[at];
-          green += pixels[at + 1];
-          blue += pixels[at + 2];
-        }
-      }
-      const many = (bottom - y * factor) * (right - x * factor);
-      output[to] = meanHalfEven(red, many);
-      output[to + 1] = meanHalfEven(green, many);
-      output[to + 2] = meanHalfEven(blue, many);
-    }
-  }
-  return output;
-}
-
 /**
  * The part of the picture that the model sees.
  *
  * picture: {width, height, rows(top, count)}, the last giving RGBA bytes of whole rows; it is read
  * in strips from top to bottom, so that a picture of many megapixels needs little memory.
- * factor: shrink by this first, as Pillow does with large JPEGs (`draftFactor`). Its decoder
- *   averages before it rounds, so the result differs by about a quarter of a level; where a turned
- *   picture's sides are no multiples of the factor, also by less than one pixel of its own.
  * Returns RGB bytes [S, S, 3].
  */
-export function view(picture, settings, factor = 1) {
+export function view(picture, settings) {
   const side = settings.image_size;
-  const width = Math.ceil(picture.width / factor);
-  const height = Math.ceil(picture.height / factor);
+  const { width, height } = picture;
   const { resized, left, top } = geometry(width, height, settings);
   const [fromX, fromY] = [Math.max(0, left), Math.max(0, top)];
   const [toX, toY] = [Math.min(resized[0], left + side), Math.min(resized[1], top + side)];
@@ -201,12 +154,12 @@ export function view(picture, settings, factor = 1) {
 
   const length = (toX - fromX) * 3;
   const narrow = new Uint8ClampedArray((lastRow - firstRow) * length);
-  const strip = Math.max(1, Math.floor(STRIP_PIXELS / (picture.width * factor)));
+  const strip = Math.max(1, Math.floor(STRIP_PIXELS / width));
   for (let row = firstRow; row < lastRow; row += strip) {
     const count = Math.min(strip, lastRow - row);
-    const rows = readRows(picture, factor, row, count);
+    const rows = picture.rows(row, count);
     for (let y = 0; y < count; y++) {
-      scaleRow(rows, y * width * 3, across, narrow, (row - firstRow + y) * length);
+      scaleRow(rows, y * width * 4, across, narrow, (row - firstRow + y) * length);
     }
   }
   const seen = scaleColumns(narrow, length, firstRow, down);

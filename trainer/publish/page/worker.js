@@ -11,7 +11,7 @@
 // host may answer a large file from its own file store by a redirect, and it still arrives.
 
 import * as ort from "./ort/ort.wasm.bundle.min.js";
-import { draftFactor, normalize, view } from "./preprocess.js";
+import { normalize, view } from "./preprocess.js";
 
 const MAX_BYTES = 50e6;
 const MAX_PIXELS = 64e6;
@@ -108,10 +108,9 @@ async function look(opened, { id, blob }) {
   const bitmap = await decode(blob);
   const { width, height } = bitmap;
   const settings = about.preprocess;
-  const factor = (await isJpeg(blob)) ? draftFactor(width, height, settings) : 1;
   let square;
   try {
-    square = view(readable(bitmap), settings, factor);
+    square = view(readable(bitmap), settings);
   } finally {
     bitmap.close();
   }
@@ -142,11 +141,6 @@ async function decode(blob) {
     throw new Trouble("too-many-pixels", `${Math.ceil(pixels / 1e6)} megapixels`);
   }
   return bitmap;
-}
-
-async function isJpeg(blob) {
-  const [first, second] = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
-  return first === 0xff && second === 0xd8;
 }
 
 /** Rows of a bitmap on demand, transparency over white; one canvas as large as one strip. */
