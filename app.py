@@ -31,6 +31,7 @@ from trainer.errors import UserError
 from trainer.limits import Limits
 from trainer.redact import redact_output
 from trainer.runner import Runner
+from ui.compression import CompressedPage
 from ui.context import Context
 from ui.guard import Guard, answered_names
 from ui.intake import Intake
@@ -94,7 +95,7 @@ def _guarded(arguments: argparse.Namespace, password: str | None) -> dict[str, A
         "max_file_size": limits.max_archive_bytes,
         "allowed_paths": [],
         "blocked_paths": [str(RUNS.resolve()), str(cache_root().resolve())],
-        "app_kwargs": {"middleware": [guard]},
+        "app_kwargs": {"middleware": [guard, Middleware(CompressedPage)]},
         "auth": checked_by(password) if password else None,
         "auth_message": "Type any name, and the password that you were given.",
     }
