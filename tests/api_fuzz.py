@@ -117,6 +117,7 @@ def _value(rng: random.Random) -> Any:
     return rng.choice(
         [
             {"path": path, "meta": {"_type": "gradio.FileData"}},
+            {"path": path},
             {"path": path, "url": "data:image/png;base64,AAAA", "meta": {"_type": path}},
             {"visitor": rng.choice(plain), "runs": texts, "shown": {"train": path, "check": path}},
             {"visitor": [1], "runs": {"a": 1}, "shown": [path], "model_name": path},

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app_server import AppServer
 from browsing import SLOW, choose_digits, open_page, see_settings, steps_drawn, train_briefly
+from pictures import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -86,8 +87,30 @@ def sweep_digits(page: Page) -> None:
     expect(page.locator("#measured-chart .lrc-table tbody tr")).to_have_count(11)
 
 
+def predict_several(page: Page, folder: Path) -> None:
+    """Two pictures and a file that is none: a table with thumbnails, and the same as CSV."""
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(png(number))
+    (folder / "2.png").write_bytes(b"no picture")
+    page.get_by_text("Several pictures at once").click()
+    page.locator("input[type=file]").last.set_input_files([folder / f"{n}.png" for n in range(3)])
+    page.get_by_role("button", name="Predict them all").click()
+    rows = page.locator(".lab-table tr")
+    expect(rows).to_have_count(4)
+    expect(page.locator(".lab-table img")).to_have_count(2)
+    drawn = "image => image.decode().then(() => image.naturalWidth)"
+    assert page.locator(".lab-table img").last.evaluate(drawn) > 0
+    expect(rows.nth(2)).to_contain_text("%")
+    expect(rows.nth(3)).to_contain_text("is not a picture")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").or_(
+            page.get_by_role("button", name="Download as CSV")
+        ).first.click()
+    assert Path(download.value.path()).read_text().count("\n") == 4
+
+
 def test_digits_are_swept_trained_through_a_reload_and_predicted(
-    app: AppServer, browser: Browser, visitor: Page
+    app: AppServer, browser: Browser, visitor: Page, tmp_path: Path
 ) -> None:
     page = visitor
     choose_digits(page)
@@ -122,6 +145,7 @@ def test_digits_are_swept_trained_through_a_reload_and_predicted(
     page.locator("#try-it").click()
     page.locator("#predict-examples img").nth(3).click()
     expect(page.locator("#predict-answer")).to_contain_text("%")
+    predict_several(page, tmp_path)
     page.set_viewport_size({"width": 390, "height": 844})
     time.sleep(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

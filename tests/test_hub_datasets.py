@@ -175,6 +175,19 @@ def test_an_imagefolder_repository_is_read_like_a_folder(hub, client):
     assert (answer["kind"], answer["id"]) == ("hub", "ada/folders")
 
 
+def test_pictures_in_hidden_folders_are_neither_counted_nor_downloaded(hub, client):
+    files = {f"{kind}/{i}.png": png(i) for i in range(6) for kind in ("cats", "dogs")}
+    large = png(1) + b"\0" * 5_000_000
+    hidden = {".x/1.png": large, "cats/.y/2.png": large, "cats/.z.png": large, "a\\b.png": large}
+    hub.dataset("eve/hidden", files | hidden)
+    before = len(hub.requests)
+    answer = client.ask("dataset", "eve/hidden", {"max_unpacked_bytes": 1_000_000})
+    assert sum(map(len, answer["splits"].values())) == 12
+    asked = [seen.path for seen in hub.requests[before:] if "/resolve/" in seen.path]
+    assert len(asked) >= 12
+    assert [path for path in asked if "/." in path or "%5C" in path or "\\" in path] == []
+
+
 def test_a_revision_stays_what_it_was_when_the_dataset_changes(hub, client):
     repo = hub.dataset("ada/moving", {"train.parquet": two_classes(8)})
     old = repo.refs["main"]

@@ -95,6 +95,37 @@ def test_no_file_of_a_run_or_of_the_machine_has_an_address(world: World, number:
         assert answer.status_code in (403, 404), f"{route}{path}"
 
 
+METAS: list[dict[str, Any]] = [
+    {},
+    {"meta": None},
+    {"meta": {"_type": "a picture"}},
+    {"meta": {"_type": "gradio.FileData"}},
+    {"url": "data:image/png;base64,AAAA"},
+]
+
+
+@pytest.mark.parametrize("number", range(len(METAS)))
+def test_no_file_of_a_run_or_of_the_machine_is_a_picture(world: World, number: int) -> None:
+    """Gradio checks a path only where its `meta` says that it is a file's."""
+    paths = [path(world) for path in FILES] + ["/dev/stdin", "/dev/zero", "\0", "x" * 5000, ""]
+    for path in paths:
+        value = {"path": path, **METAS[number]}
+        told = _told(world.bob, "predict-image", "change", {"predict-image": value})
+        assert "should not" not in told  # a mistake of ours is worded so
+        _told(world.bob, "Predict them all", "click", {"Pictures": [value]})
+    runs = [json.loads(path.read_text()) for path in world.app.runs.glob("*/run.json")]
+    assert [run["job"]["images"] for run in runs if run["kind"] == "predict"] == []
+
+
+def _told(visitor: Visitor, control: str, event: str, values: dict[str, Any]) -> str:
+    """The error that an event ended in."""
+    try:
+        visitor.do(control, event, **values)
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
 def on_page(updates: dict[str, Any]) -> str:
     """What the page shows; not the visit, which repeats what the visitor sent."""
     return json.dumps({name: value for name, value in updates.items() if name != "browserstate"})

@@ -49,12 +49,12 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
 
 def _train_and_push(job: Job, folder: Path, *, as_json: bool) -> int:
     """Ask the Hub first, so that a training of hours does not end in a refusal."""
-    asked = replace(job, kind="preflight", dataset="")
+    asked = replace(job, kind="preflight", dataset="", resume=False)
     code = _passing(asked, as_json=as_json)
     if code == EXIT_DONE:
         code = _run(replace(job, repo_id=""), folder, as_json=as_json)
     if code == EXIT_DONE:
-        pushed = replace(job, kind="push", dataset="", model=str(folder))
+        pushed = replace(job, kind="push", dataset="", model=str(folder), resume=False)
         code = _passing(pushed, as_json=as_json)
     return code
 

@@ -31,6 +31,8 @@ class Job:
     """Paths of pictures to predict."""
     split: str = "valid"
     top: int = 5
+    thumbnails: bool = False
+    """Predict: leave a small copy of each picture in the run folder."""
     resume: bool = False
     """Go on from the run folder's checkpoint."""
     at_once: int | None = None

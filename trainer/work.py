@@ -79,6 +79,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
+    learner.at_once = job.at_once
     yield from stoppable(sweep(learner, sweep_phase(job.config), race=True), should_stop)
 
 
@@ -154,10 +155,13 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
     from trainer.classifier import open_classifier
     from trainer.predict import predict, read_file
 
-    del folder
     classifier = open_classifier((yield from _model_folder(job)), job.config)
     images = [(name, read_file(Path(name))) for name in job.images]
-    yield from stoppable(predict(classifier, images, top=job.top), should_stop)
+    thumbnails = folder / "thumbnails" if job.thumbnails else None
+    if thumbnails is not None:
+        thumbnails.mkdir(exist_ok=True)
+    answers = predict(classifier, images, top=job.top, thumbnails=thumbnails)
+    yield from stoppable(answers, should_stop)
 
 
 def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -9,6 +9,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from trainer.errors import HubError
@@ -16,7 +18,7 @@ from trainer.jobs import Job
 
 LIFETIME_SECONDS = 900.0
 _MAX_OF_ONE = 5
-_MAX_KEPT = 500
+_MAX_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,12 @@ class Confirmations:
             if shown is None or shown.job != job or shown.until < time.monotonic():
                 until = time.monotonic() + LIFETIME_SECONDS
                 self._kept[key] = shown = _Shown(secrets.token_urlsafe(24), until, job)
-                self._forget(visitor)
+                self._forget(visitor, run_id)
         return shown.word
 
-    def redeem(self, visitor: str, word: object) -> Job:
-        """The job of a word, which is used up.
+    @contextmanager
+    def redeemed(self, visitor: str, word: object) -> Iterator[Job]:
+        """The job of a word; it is used up, unless the block fails.
 
         Raises:
             HubError: there is no such word, it is another visitor's, or it is too old.
@@ -58,14 +61,21 @@ class Confirmations:
             own = (key for key in self._kept if key[0] == visitor)
             key = next((key for key in own if self._kept[key].word == str(word)), None)
             shown = self._kept.pop(key) if key else None
-        if shown is None or shown.until < time.monotonic():
+        if key is None or shown is None or shown.until < time.monotonic():
             raise HubError("Check the name and the login again, then publish within 15 minutes.")
-        return shown.job
+        try:
+            yield shown.job
+        except BaseException:
+            with self._lock:
+                self._kept.setdefault(key, shown)
+            raise
 
-    def _forget(self, visitor: str) -> None:
-        """Drop the oldest of this visitor, whose own loss it is, before those of all."""
-        own = [key for key in self._kept if key[0] == visitor]
-        for key in own[:-_MAX_OF_ONE]:
-            del self._kept[key]
+    def _forget(self, visitor: str, run_id: str) -> None:
+        """Drop the oldest of this visitor, then of this run, whoever says that they look at it:
+        whose own loss it is, before those of all."""
+        for place, name in enumerate((visitor, run_id)):
+            same = [key for key in self._kept if key[place] == name]
+            for key in same[:-_MAX_OF_ONE]:
+                del self._kept[key]
         while len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)

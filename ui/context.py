@@ -17,7 +17,7 @@ from trainer.runner import Run, Runner
 from ui.confirm import Confirmations
 from ui.intake import reserve
 from ui.login import Login
-from ui.temp import temp_root
+from ui.temp import received
 from ui.visit import Visit
 
 _DIGITS = "digits"
@@ -77,8 +77,8 @@ class Context:
         Raises:
             DatasetError: there is no such upload, or no room.
         """
-        source = Path(path).resolve() if isinstance(path, str) else None
-        if source is None or temp_root() not in source.parents or not source.is_file():
+        source = received(path)
+        if source is None:
             raise DatasetError("Choose a zip file to upload.")
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", source.name)[-60:]
         folder = Path(tempfile.mkdtemp(dir=self.runner.uploads))

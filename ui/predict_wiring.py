@@ -12,7 +12,7 @@ from ui.context import Context
 from ui.handling import HIDDEN, as_shown, told
 from ui.page import Page
 from ui.predict_tab import PredictTab, empty_words
-from ui.predictions import csv_file, example_images, label_value, predict, small_print, table_html
+from ui.predictions import Table, csv_file, example_images, label_value, predict, small_print
 from ui.visit import visit_from
 
 _LOOKING = '<p class="lab-quiet">Looking …</p>'
@@ -34,12 +34,12 @@ def _wire_one(page: Page, context: Context) -> None:
             return
         yield {tab.small_print: _LOOKING}
         try:
-            async for answers, failed in predict(context, visit_from(value), model, [image]):
-                if failed is not None:
-                    raise ModelError(failed.message)
-                if answers:
-                    shown = label_value(answers[0]) if answers[0].probs else None
-                    yield {tab.answer: shown, tab.small_print: small_print(answers[0])}
+            async for answers in predict(context, visit_from(value), model, [image]):
+                if answers.failed is not None:
+                    raise ModelError(answers.failed.message)
+                for answer in answers.given:
+                    shown = label_value(answer) if answer.probs else None
+                    yield {tab.answer: shown, tab.small_print: small_print(answer)}
         except Exception as error:
             raise as_shown(error) from error
 
@@ -56,13 +56,14 @@ def _wire_many(page: Page, context: Context) -> None:
         try:
             if not paths:
                 raise ModelError("Choose some pictures first.")
-            async for answers, failed in predict(context, visit_from(value), model, paths):
-                if failed is not None:
-                    raise ModelError(failed.message)
-                done = len(answers) == len(paths)
-                file = csv_file(answers, names) if done else None
+            table = Table(names)
+            async for answers in predict(context, visit_from(value), model, paths):
+                if answers.failed is not None:
+                    raise ModelError(answers.failed.message)
+                done = len(answers.given) == len(paths)
+                file = csv_file(answers.given, names) if done else None
                 button = gr.DownloadButton(value=file, visible=done)
-                yield {tab.table: table_html(answers, names), tab.csv: button}
+                yield {tab.table: table.html(answers.given, answers.folder), tab.csv: button}
         except Exception as error:
             raise as_shown(error) from error
 

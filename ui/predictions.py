@@ -5,6 +5,7 @@ import base64
 import csv
 import io
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,7 @@ from trainer.runner import Run
 from trainer.runner.folder import ENDED
 from ui.context import Context
 from ui.result_view import end_card
-from ui.temp import new_folder
+from ui.temp import new_folder, received
 from ui.visit import Visit
 from ui.words import percent, seconds, shorten, text
 
@@ -31,37 +32,60 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 """Seconds between two looks: where many wait, each of them looks less often."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a run has predicted so far."""
+
+    folder: Path
+    """The run's."""
+    given: list[Predicted]
+    failed: Failed | None = None
+    """Why there will be no more."""
+
+
 async def predict(
     context: Context, visit: Visit, model: str | None, images: list[str]
-) -> AsyncIterator[tuple[list[Predicted], Failed | None]]:
-    """The answers so far, until all are there; and why there are no more, if it failed.
+) -> AsyncIterator[Answers]:
+    """The answers so far, until all are there.
 
     Raises:
-        UserError: no such model, too many pictures, or the queue is full.
+        UserError: no such model, too many pictures, one that was not uploaded, or the queue is
+            full.
     """
-    limit = Limits.from_env().max_predict_images
-    if len(images) > limit:
-        raise PictureError(f"These are {len(images):,} pictures; choose at most {limit} at once.")
-    job = Job(kind="predict", config=config_for(), model=context.model(model), images=tuple(images))
-    run = context.runner.submit(job, owner=f"{visit.visitor}:predict")
-    answers: list[Predicted] = []
+    run = context.runner.submit(_job(context, model, images), owner=f"{visit.visitor}:predict")
+    answers = Answers(Path(run.folder), [])
     offset, waited = 0, 0.0
     while waited < PATIENCE_SECONDS:
         status = (context.runner.get(run.run_id) or run).status
         events, offset = context.runner.events(run.run_id, offset)
-        answers += [event for event in events if isinstance(event, Predicted)]
+        answers.given.extend(event for event in events if isinstance(event, Predicted))
         failed = next((event for event in events if isinstance(event, Failed)), None)
+        if status in ENDED or events:
+            yield replace(answers, failed=failed)
         if status in ENDED:
-            yield answers, failed
             return
-        if events:
-            yield answers, None
         pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 10))
         await asyncio.sleep(pause)
         waited += pause
     context.runner.stop(run.run_id)
     message = f"No answer within {seconds(PATIENCE_SECONDS)}; somebody's runs may be before yours."
-    yield answers, Failed(error="Timeout", message=message)
+    yield replace(answers, failed=Failed(error="Timeout", message=message))
+
+
+def _job(context: Context, model: str | None, images: list[str]) -> Job:
+    limit = Limits.from_env().max_predict_images
+    if len(images) > limit:
+        raise PictureError(f"These are {len(images):,} pictures; choose at most {limit} at once.")
+    paths = [received(image) for image in images]
+    if not all(paths):
+        raise PictureError("That picture is not here any more. Choose it again.")
+    return Job(
+        kind="predict",
+        config=config_for(),
+        model=context.model(model),
+        images=tuple(map(str, paths)),
+        thumbnails=len(paths) > 1,
+    )
 
 
 def label_value(answer: Predicted) -> dict[str, float]:
@@ -80,16 +104,32 @@ def small_print(answer: Predicted) -> str:
     )
 
 
-def table_html(answers: list[Predicted], names: list[str]) -> str:
-    """Thumbnail, name, class and probability of each picture."""
-    rows = "".join(
-        f"<tr><td>{_thumbnail(answer.image)}</td><td>{text(shorten(name, 40))}</td>"
-        f"<td>{text(answer.probs[0][0]) if answer.probs else text(answer.error)}</td>"
-        f"<td>{percent(answer.probs[0][1]) if answer.probs else ''}</td></tr>"
-        for answer, name in zip(answers, names, strict=False)
-    )
-    head = "<tr><th></th><th>Picture</th><th>Class</th><th>Probability</th></tr>"
-    return f'<table class="lab-table">{head}{rows}</table>' if rows else ""
+class Table:
+    """The answers as rows with thumbnails; each row is made once, however often it is shown."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self._rows: list[str] = []
+
+    def html(self, answers: list[Predicted], folder: Path) -> str:
+        """Thumbnail, name, class and probability of each picture.
+
+        Args:
+            answers: those so far.
+            folder: of the run that gives them; its worker has made the thumbnails.
+        """
+        for number in range(len(self._rows), len(answers)):
+            self._rows.append(self._row(answers[number], number, folder))
+        head = "<tr><th></th><th>Picture</th><th>Class</th><th>Probability</th></tr>"
+        return f'<table class="lab-table">{head}{"".join(self._rows)}</table>'
+
+    def _row(self, answer: Predicted, number: int, folder: Path) -> str:
+        name, prob = answer.probs[0] if answer.probs else (answer.error, None)
+        return (
+            f"<tr><td>{_thumbnail(folder / 'thumbnails' / f'{number}.jpg')}</td>"
+            f"<td>{text(shorten(self._names[number], 40))}</td>"
+            f"<td>{text(name)}</td><td>{'' if prob is None else percent(prob)}</td></tr>"
+        )
 
 
 def csv_file(answers: list[Predicted], names: list[str]) -> str:
@@ -115,13 +155,9 @@ def _cell(value: str) -> str:
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
-def _thumbnail(path: str) -> str:
+def _thumbnail(path: Path) -> str:
     try:
-        small = decode(Path(path).read_bytes(), min_side=96)
-    except (OSError, PictureError):
+        uri = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    except OSError:
         return ""
-    small.thumbnail((96, 96))
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=80)
-    uri = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
     return f'<img src="{uri}" alt="">'

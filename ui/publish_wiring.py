@@ -37,8 +37,8 @@ def wire_publish(page: Page, context: Context, action: Action, followed: list[An
         return visit.with_run("preflight", run.run_id)
 
     def publish(visit: Visit, token: str, nonce: Any) -> Visit:
-        job = context.confirmations.redeem(visit.visitor, nonce)
-        run = context.runner.publish(job, owner=visit.visitor, token=token)
+        with context.confirmations.redeemed(visit.visitor, nonce) as job:
+            run = context.runner.publish(job, owner=visit.visitor, token=token)
         return visit.with_run("publish", run.run_id)
 
     def signed(act: Callable[..., Visit]) -> Callable[..., dict[Any, Any]]:

@@ -23,6 +23,19 @@ def temp_root() -> Path:
     return Path(root).resolve()
 
 
+def received(path: object) -> Path | None:
+    """The file at a path that a browser sent; none where it is no upload.
+
+    Gradio looks at some of the paths in a request and not at all of them: a picture may name any
+    file of this machine.
+    """
+    try:
+        source = Path(path).resolve() if isinstance(path, str) else None
+        return source if source and temp_root() in source.parents and source.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a circle of links
+        return None
+
+
 def new_folder() -> Path:
     """An empty folder for a file that somebody is about to download; it is swept with the rest."""
     root = temp_root()

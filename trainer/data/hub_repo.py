@@ -1,7 +1,9 @@
 """`HubRepo`: one public dataset repository, pinned to a commit: its files, card and downloads."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -69,24 +71,29 @@ class HubRepo:
             )
 
     def download_into(self, folder: Path, paths: Sequence[str]) -> None:
-        """Fetch all files with the suffixes of these, one request each, below a folder.
+        """Fetch these files and no others below a folder; one that is there costs no request.
 
         Real files and not links into the Hub's cache: a folder's links outwards are not followed.
+        `snapshot_download` chooses by pattern, and so also what nobody has counted.
 
         Raises:
             HubError: as `download`.
         """
-        suffixes = {PurePosixPath(path).suffix for path in paths}
+        fetch = partial(
+            self.api.hf_hub_download,
+            self.repo_id,
+            repo_type="dataset",
+            revision=self.sha,
+            local_dir=folder,
+            tqdm_class=quiet_progress(),
+        )
         with hub_errors(f"pictures of dataset {self.title}"):
-            self.api.snapshot_download(
-                self.repo_id,
-                repo_type="dataset",
-                revision=self.sha,
-                local_dir=folder,
-                allow_patterns=[f"*{suffix}" for suffix in sorted(suffixes)],
-                max_workers=_DOWNLOADS_AT_ONCE,
-                tqdm_class=quiet_progress(),
-            )
+            pool = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
+            try:
+                for done in as_completed([pool.submit(fetch, path) for path in paths]):
+                    done.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def refuse_too_large(self, paths: Sequence[str], limits: Limits) -> None:
         """Keep `max_unpacked_bytes`, from the listing alone.

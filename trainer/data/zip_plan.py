@@ -47,7 +47,7 @@ def plan(infos: list[ZipInfo], *, archive_bytes: int, limits: Limits) -> ZipPlan
         raise too_many_entries(len(infos), limits)
     files: list[tuple[ZipInfo, PurePosixPath]] = []
     skipped: list[Skipped] = []
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for info in infos:
         parts = _safe_parts(info)
         if not parts or info.is_dir() or any(is_litter(part) for part in parts):
@@ -164,13 +164,18 @@ def _clean(part: str) -> str:
     return head + mark
 
 
-def _distinct(parts: list[str], taken: set[str]) -> PurePosixPath:
-    """The path, numbered where another entry has it already when case does not count."""
-    path = PurePosixPath(*parts)
-    number = 1
-    candidate = path
+def _distinct(parts: list[str], taken: dict[str, int]) -> PurePosixPath:
+    """The path, numbered where another entry has it already when case does not count.
+
+    Args:
+        parts: folders and name.
+        taken: the paths in use, each with the last number that was put to it; so many entries of
+            one name are numbered in one pass.
+    """
+    path = candidate = PurePosixPath(*parts)
+    key = str(path).casefold()
     while str(candidate).casefold() in taken:
-        number += 1
-        candidate = path.with_name(f"{path.stem}~{number}{path.suffix}")
-    taken.add(str(candidate).casefold())
+        taken[key] += 1
+        candidate = path.with_name(f"{path.stem}~{taken[key]}{path.suffix}")
+    taken[str(candidate).casefold()] = 1
     return candidate
