@@ -4,7 +4,7 @@ The errors are PyTorch's own, raised where it would raise them; the trainings ar
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from tiny import (
     tiny_data,
     tiny_learner,
 )
+from trainer import probe
 from trainer.batches import epoch_batches
 from trainer.checkpoint import has_checkpoint, load_checkpoint
 from trainer.errors import ConfigError
-from trainer.events import Note, Step, Stopped
+from trainer.events import Event, Note, Step, Stopped
 from trainer.fit import fit
 from trainer.infer import infer
+from trainer.jobs import Job, execute
 from trainer.learner import Learner, ensure_features
 from trainer.memory import TooBigError, is_out_of_memory, parts, smaller
 from trainer.model import head_of, make_optimizer, set_mode
@@ -150,6 +152,7 @@ def test_where_not_even_the_smallest_part_fits_the_message_says_what_to_do(
 def test_a_training_says_so_once_and_goes_on_in_parts_after_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(probe, "ALONE", 0.0)  # else each run on a busy machine chooses anew
     config = tiny_config(epochs=2, freeze_epochs=1, lr=0.01, unfreeze="always", batch_size=8)
     plain = tiny_learner(config, tiny_data(18, 9, spread=150), pretend=True)
     result_of(fit(plain, tmp_path / "plain", should_stop=never))
@@ -220,6 +223,25 @@ def test_a_sweep_without_memory_puts_everything_back_and_suggests_the_same(
     assert learner.at_once == 4
     assert digest(learner.model) == before == digest(plain.model)
     assert found == pytest.approx(losses, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [("sweep", "trainer.sweep.sweep"), ("train", "trainer.fit.fit")]
+)
+def test_a_run_that_is_begun_again_takes_as_many_as_it_was_told(
+    kind: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int | None] = []
+
+    def begun(learner: Learner, *_: object, **__: object) -> Iterator[Event]:
+        seen.append(learner.at_once)
+        yield Stopped(step=0, total_steps=0)
+
+    monkeypatch.setattr(place, begun)
+    config = tiny_config(image_size=32)
+    job = Job(kind=kind, config=config, dataset="digits", at_once=4)
+    list(execute(job, tmp_path))
+    assert seen == [4]
 
 
 def test_parts_are_even_and_never_too_small() -> None:

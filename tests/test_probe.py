@@ -119,6 +119,22 @@ def test_larger_batches_are_tried_for_looking_only(speeds: Any) -> None:
     assert all(runtime.batch_size == 8 for runtime in tried)
 
 
+@pytest.mark.parametrize("at_once", [2, 4, 24])
+@pytest.mark.parametrize("training", [False, True])
+def test_no_pass_takes_more_than_fits(at_once: int, training: bool, speeds: Any) -> None:
+    """A run that is begun again for lack of memory would die of the same measurement."""
+    tried = speeds(lambda runtime: float(runtime.batch_size))
+    config, size = tiny_config(precision="auto"), 224
+    model, start = build_model(config, 3), choose_runtime(config)
+    found = probe(model, config, start, size, training=training, at_once=at_once)
+    assert tried
+    assert max(runtime.batch_size for runtime in tried) <= at_once
+    assert found.batch_size <= at_once
+    assert known_probe(config, start, size, training=training) is None
+    known = known_probe(config, start, size, training=training, at_once=at_once)
+    assert known is not None and known.batch_size == found.batch_size
+
+
 def test_small_images_are_tried_more_at_once() -> None:
     assert [images_at_once(size) for size in (640, 224, 112, 64, 16)] == [16, 16, 64, 128, 128]
 

@@ -208,9 +208,11 @@ def ensure_training_runtime(learner: Learner) -> Generator[Event, None, None]:
 def _probed(learner: Learner, *, training: bool) -> Generator[Event, None, Runtime]:
     config, runtime = learner.config, learner.runtime
     size = learner.preprocess.image_size
-    if runtime.device.type == "cpu" and not known_probe(config, runtime, size, training=training):
+    fits = learner.at_once
+    known = known_probe(config, runtime, size, training=training, at_once=fits)
+    if runtime.device.type == "cpu" and known is None:
         yield Progress(text="Measuring this machine", done=0, total=1)
-    found = probe(learner.model, config, runtime, size, training=training)
+    found = probe(learner.model, config, runtime, size, training=training, at_once=fits)
     if found.images_per_second:
         yield Note(text=f"Arithmetic: {found.reason}.")
     return found

@@ -39,10 +39,15 @@ HOPELESS = 1.25
 
 
 def known_probe(
-    config: Config, runtime: Runtime, image_size: int, *, training: bool
+    config: Config,
+    runtime: Runtime,
+    image_size: int,
+    *,
+    training: bool,
+    at_once: int | None = None,
 ) -> Runtime | None:
     """What was measured before on this machine, with these versions; none: nothing was."""
-    known = read_json(_path(config, runtime, image_size, training=training))
+    known = read_json(_path(config, runtime, image_size, training=training, at_once=at_once))
     try:
         return runtime_from(known, runtime.device) if known else None
     except (KeyError, TypeError):  # written by another version
@@ -50,7 +55,13 @@ def known_probe(
 
 
 def probe(
-    model: TimmModel, config: Config, runtime: Runtime, image_size: int, *, training: bool
+    model: TimmModel,
+    config: Config,
+    runtime: Runtime,
+    image_size: int,
+    *,
+    training: bool,
+    at_once: int | None = None,
 ) -> Runtime:
     """The fastest runtime for this model's frozen body, or for training all its layers.
 
@@ -60,14 +71,15 @@ def probe(
         runtime: where to begin; its device is kept, and for training its threads.
         image_size: side in pixels of what the model sees.
         training: forward, backward and no update; else the forward pass alone.
+        at_once: images that fit into memory together, where that is known: no pass takes more.
     """
     if runtime.device.type != "cpu":
         return runtime
-    found = known_probe(config, runtime, image_size, training=training)
+    found = known_probe(config, runtime, image_size, training=training, at_once=at_once)
     if found is None:
         began, used = time.perf_counter(), time.process_time()
         try:
-            found = _measure(model, config, runtime, image_size, training=training)
+            found = _measure(model, config, runtime, image_size, training=training, at_once=at_once)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -75,12 +87,14 @@ def probe(
         if not _alone(time.perf_counter() - began, time.process_time() - used):
             return found
         with suppress(OSError):  # a full disk: it is measured again next time
-            path = _path(config, runtime, image_size, training=training)
+            path = _path(config, runtime, image_size, training=training, at_once=at_once)
             write_json(path, found.to_dict())
     return found
 
 
-def _path(config: Config, runtime: Runtime, image_size: int, *, training: bool) -> Path:
+def _path(
+    config: Config, runtime: Runtime, image_size: int, *, training: bool, at_once: int | None
+) -> Path:
     """Keyed by everything that decides the speed."""
     parts: dict[str, Any] = {
         "version": VERSION,
@@ -92,27 +106,36 @@ def _path(config: Config, runtime: Runtime, image_size: int, *, training: bool) 
         "precision": config.precision,
         "size": image_size,
         "training": training,
-        "batch": _at_once(config, image_size) if training else 0,
+        "batch": _batch_size(config, image_size, at_once) if training else 0,
         "pretrained": config.pretrained or not training,  # whose BatchNorm statistics stay
         "device": str(runtime.device),
     }
+    if at_once is not None:
+        parts["at_once"] = at_once
     key = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     return cache_root() / "probes" / f"{key}.json"
 
 
 def _measure(
-    model: TimmModel, config: Config, runtime: Runtime, image_size: int, *, training: bool
+    model: TimmModel,
+    config: Config,
+    runtime: Runtime,
+    image_size: int,
+    *,
+    training: bool,
+    at_once: int | None,
 ) -> Runtime:
     with restored(model):
         set_mode(model, frozen=not training, pretrained=config.pretrained)
-        count = images_at_once(image_size)
-        best = replace(runtime, batch_size=count // 2 if training else count)
+        most = at_once or 2 * images_at_once(image_size)
+        count = min(images_at_once(image_size), most)
+        best = replace(runtime, batch_size=max(2, count // 2) if training else count)
         best = replace(best, threads=best.threads or torch.get_num_threads())
         speed = _speed(model, best, image_size, training=training, best=0.0)
         best = replace(best, images_per_second=speed)
         tried = [best]
         for turn in range(2 if training else 4):  # threads: as the body alone likes them
-            for candidate in _candidates(turn, best, config):
+            for candidate in _candidates(turn, best, config, most):
                 to_beat = best.images_per_second
                 speed = _speed(model, candidate, image_size, training=training, best=to_beat)
                 tried.append(replace(candidate, images_per_second=speed))
@@ -120,7 +143,7 @@ def _measure(
                 if allowed and speed > best.images_per_second * GAIN:
                     best = tried[-1]
         if training:  # small batches do not show the speed of those that will be trained
-            best = replace(best, batch_size=_at_once(config, image_size))
+            best = replace(best, batch_size=_batch_size(config, image_size, at_once))
             speed = _speed(model, best, image_size, training=True, best=0.0, passes=2)
             best = replace(best, images_per_second=speed, batch_size=count)
     best.apply(model)
@@ -134,9 +157,9 @@ def images_at_once(image_size: int) -> int:
     return max(IMAGES, min(8 * IMAGES, round(IMAGES * (224 / image_size) ** 2)))
 
 
-def _at_once(config: Config, image_size: int) -> int:
-    """Images of a training step, as far as a probe can afford them."""
-    return min(config.batch_size, 2 * images_at_once(image_size))
+def _batch_size(config: Config, image_size: int, at_once: int | None) -> int:
+    """Images of a training step, as far as a probe can afford them and they fit."""
+    return min(config.batch_size, 2 * images_at_once(image_size), at_once or config.batch_size)
 
 
 def _alone(seconds: float, cpu_seconds: float) -> bool:
@@ -144,7 +167,7 @@ def _alone(seconds: float, cpu_seconds: float) -> bool:
     return cpu_seconds >= ALONE * seconds * torch.get_num_threads()
 
 
-def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
+def _candidates(turn: int, best: Runtime, config: Config, most: int) -> Iterator[Runtime]:
     """The other values of one choice, beside the best so far."""
     if turn == 0 and best.dtype is torch.bfloat16:  # measured also where bf16 was asked for
         yield replace(best, dtype=torch.float32)
@@ -154,7 +177,7 @@ def _candidates(turn: int, best: Runtime, config: Config) -> Iterator[Runtime]:
         yield replace(best, channels_last=not best.channels_last)
     elif turn == 2 and best.threads > 1:
         yield replace(best, threads=best.threads // 2)
-    elif turn == 3:
+    elif turn == 3 and 2 * best.batch_size <= most:
         yield replace(best, batch_size=2 * best.batch_size)
 
 
