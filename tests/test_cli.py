@@ -343,6 +343,42 @@ def test_resume_on_another_dataset_is_refused(trained: Answer, folder: Path) -> 
     assert json.loads(Path("digits-run/run.json").read_text())["status"] == "done"
 
 
+def test_resume_keeps_the_settings_and_says_so(trained: Answer) -> None:
+    assert trained.code == 0
+    words = ["train", "digits", "--resume", "--output-dir", "digits-run", "--json"]
+    answer = _run(*words, "--epochs", "3")
+    assert (answer.code, answer.last["error"]) == (2, "ConfigError")
+    assert "epochs is 2 there, not 3" in answer.last["message"]
+    answer = _run(*words, "--epochs", "2", "--lr", "auto")
+    assert "lr is 0.005 there, not auto" in answer.last["message"]
+    assert json.loads(Path("digits-run/run.json").read_text())["job"]["config"]["epochs"] == 2
+
+
+def test_a_run_without_a_checkpoint_is_begun_again_with_what_was_given(folder: Path) -> None:
+    config = tiny_config(image_size=32, epochs=1, lr=100.0)
+    job = Job(kind="train", config=config, dataset=str(folder))
+    run = create_run(Path.cwd(), job, owner="cli", run_id="too-fast")
+    assert isinstance(list(record(run, should_stop=stop_after(1)))[-1], Stopped)
+    assert not list(Path("too-fast").glob("ckpt-*"))
+    again = ["train", f"{folder}/", "--resume", "--output-dir", "too-fast", "--json"]
+    answer = _run(*again, "--lr", "0.01")
+    assert (answer.code, answer.last["event"], answer.last["lr"]) == (0, "done", 0.01)
+    kept = json.loads(Path("too-fast/run.json").read_text())["job"]["config"]
+    assert kept == {**config.to_dict(), "lr": 0.01}
+
+
+def test_a_model_is_measured_on_pictures_that_it_has_not_learned_from(workplace: Path) -> None:
+    options = [*TINY, "--epochs", "1", "--lr", "0.005", "--split-seed", "7"]
+    options += ["--valid-fraction", "0.4", "--output-dir", "other-split"]
+    trained = _run("train", "digits", "--json", *options)
+    for model in ("other-split", "other-split/model"):
+        found = _run("evaluate", model, "digits", "--json").last
+        assert found["num_images"] == trained.last["num_valid"] == 719
+        assert found["accuracy"] == trained.last["valid_accuracy"]
+    asked = _run("evaluate", "other-split", "digits", "--valid-fraction", "0.2", "--json").last
+    assert asked["num_images"] == 360
+
+
 def _job(folder: Path, **settings: Any) -> Job:
     config = tiny_config(epochs=1, lr=0.01, valid_fraction=0.25)
     return Job(kind="train", config=config, dataset=str(folder), **settings)

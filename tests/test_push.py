@@ -298,8 +298,11 @@ def test_a_training_that_is_to_be_pushed_asks_first(hub, client):
     taken = [*options, "--push-to", "ada/asked", "--output-dir", str(client.folder / "asked")]
     answer = client.ask("command", ["train", squares, *taken], HF_TOKEN=TOKEN)
     events = [json.loads(line)["event"] for line in answer["out"].splitlines()]
-    assert (answer["code"], events[-1]) == (0, "pushed")
+    assert (answer["code"], events[-1]) == (0, "pushed"), answer["out"]
     assert events.index("preflight") < events.index("started") < events.index("done")
+    answer = client.ask("command", ["train", squares, *taken, "--resume"], HF_TOKEN=TOKEN)
+    events = [json.loads(line)["event"] for line in answer["out"].splitlines()]
+    assert (answer["code"], events[-1]) == (0, "pushed"), answer["out"]
 
 
 def test_without_a_login_it_says_how_to_log_in_and_asks_the_hub_nothing(hub, client, model):

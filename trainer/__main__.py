@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trainer.cli import failed, run_command  # after --help had its chance to answer
 
     try:
-        return run_command(arguments, _config(arguments))
+        return run_command(arguments)
     except UserError as error:
         return failed(error, as_json=arguments.json)
 
@@ -78,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
 def _model_commands(commands: "argparse._SubParsersAction", dataset: str) -> None:
     model = "MODEL: a run folder, a model folder or a Hub id owner/name[@revision]"
     evaluate = _command(commands, "evaluate", "measure a model on one split of a dataset")
+    evaluate.description = (
+        "Measure a model on one split of a dataset; a run's own dataset is split as it was for its "
+        "training."
+    )
     evaluate.add_argument("model", metavar="MODEL", help=model)
     evaluate.add_argument("dataset", metavar="DATASET", help=dataset)
     evaluate.add_argument("--split", choices=("train", "valid", "test"), default="valid")
@@ -155,12 +159,6 @@ def _name(field: str) -> str:
     if isinstance(default, str):
         return "NAME"
     return "FLOAT" if isinstance(default, float) else "INT"
-
-
-def _config(arguments: argparse.Namespace) -> Config:
-    """The preset with the options that were given put over it."""
-    given = {f.name: getattr(arguments, f.name) for f in fields(Config) if f.name in arguments}
-    return config_for(**given)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from trainer.allocator import keep_freed_memory
-from trainer.config import Config
+from trainer.config import Config, config_for
 from trainer.errors import ConfigError, UserError
 from trainer.events import (
     Failed,
@@ -21,7 +23,14 @@ from trainer.events import (
 )
 from trainer.jobs import Job, job_from_dict
 from trainer.printing import JsonPrinter, WordPrinter
-from trainer.runner.folder import create_run, make_root, new_run_id, read_folder, record
+from trainer.runner.folder import (
+    create_run,
+    holds_checkpoint,
+    make_root,
+    new_run_id,
+    read_folder,
+    record,
+)
 from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
@@ -31,7 +40,7 @@ MENDABLE = ("MemoryError", "PictureError", *(kind.__name__ for kind in UserError
 EXIT_DONE, EXIT_UNEXPECTED, EXIT_MENDABLE, EXIT_STOPPED = 0, 1, 2, 3
 
 
-def run_command(arguments: argparse.Namespace, config: Config) -> int:
+def run_command(arguments: argparse.Namespace) -> int:
     """Carry out a command and print its events; returns the exit code.
 
     Raises:
@@ -39,12 +48,18 @@ def run_command(arguments: argparse.Namespace, config: Config) -> int:
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     keep_freed_memory()
-    job = _job(arguments, config)
-    if job.kind == "train" and job.repo_id:
-        return _train_and_push(job, _folder(arguments, job), as_json=arguments.json)
-    if job.kind in KEPT:
-        return _run(job, _folder(arguments, job), as_json=arguments.json)
-    return _passing(job, as_json=arguments.json)
+    given = {f.name: getattr(arguments, f.name) for f in fields(Config) if f.name in arguments}
+    job = _job(arguments, config_for(**given))
+    if job.kind == "evaluate":
+        job = _split_as_trained(job, given)
+    if job.kind not in KEPT:
+        return _passing(job, as_json=arguments.json)
+    folder = _folder(arguments, job)
+    if job.resume:
+        job = _resumed(job, folder, given)
+    if job.repo_id:
+        return _train_and_push(job, folder, as_json=arguments.json)
+    return _run(job, folder, as_json=arguments.json)
 
 
 def _train_and_push(job: Job, folder: Path, *, as_json: bool) -> int:
@@ -68,8 +83,6 @@ def _passing(job: Job, *, as_json: bool) -> int:
 def _run(job: Job, folder: Path, *, as_json: bool) -> int:
     """Carry out a job in its run folder and print what happens."""
     printer = JsonPrinter() if as_json else WordPrinter()
-    if job.resume:
-        job = _resumed(job, folder)
     run = create_run(folder.parent, job, owner=COMMAND_LINE, run_id=folder.name)
     code = EXIT_DONE
     with _Interrupts() as interrupts:
@@ -152,15 +165,53 @@ def _folder(arguments: argparse.Namespace, job: Job) -> Path:
     return folder
 
 
-def _resumed(job: Job, folder: Path) -> Job:
-    """The job to go on with, under its old settings; from the start where it has no checkpoint."""
-    has_checkpoint = any(folder.glob("ckpt-*"))
+def _resumed(job: Job, folder: Path, given: Mapping[str, Any]) -> Job:
+    """The job to go on with, under its old settings; from the start where it has no checkpoint,
+    then with the new settings that were given.
+
+    Raises:
+        ConfigError: there is no such training, or a setting cannot be another in its middle.
+    """
+    has_checkpoint = holds_checkpoint(folder)
     run = read_folder(folder)
     if run is None and has_checkpoint:
         return job
     if run is None or run.kind != "train":
         raise ConfigError(f"{folder.name} holds no training to go on with; leave out --resume.")
     old = job_from_dict(run.job)
-    if old.dataset != job.dataset:
+    if not _same_dataset(old.dataset, job.dataset):
         raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
-    return replace(job, config=old.config, resume=has_checkpoint)
+    changed = [name for name, value in given.items() if value != getattr(old.config, name)]
+    if changed and has_checkpoint:
+        name = changed[0]
+        raise ConfigError(
+            f"A training goes on with the settings that it was begun with: {name} is "
+            f"{_value(getattr(old.config, name))} there, not {_value(given[name])}. Leave the "
+            "option out, or train anew with another --output-dir."
+        )
+    config = job.config if "preset" in given else replace(old.config, **given)
+    return replace(job, config=old.config if has_checkpoint else config, resume=has_checkpoint)
+
+
+def _value(value: object) -> str:
+    return "auto" if value is None else str(value)
+
+
+def _split_as_trained(job: Job, given: Mapping[str, Any]) -> Job:
+    """Split a run's own dataset as its training did: another split would measure the model on
+    pictures that it has learned from."""
+    model = Path(job.model).expanduser()
+    run = read_folder(model) or read_folder(model.parent)
+    if run is None or run.kind != "train":
+        return job
+    old = job_from_dict(run.job)
+    if not _same_dataset(old.dataset, job.dataset):
+        return job
+    split = {name: getattr(old.config, name) for name in ("split_seed", "valid_fraction")}
+    return replace(job, config=replace(job.config, **{**split, **given}))
+
+
+def _same_dataset(one: str, other: str) -> bool:
+    """Whether two words mean the same pictures, also where a path is written in two ways."""
+    paths = [Path(each).expanduser() for each in (one, other)]
+    return one == other or all(path.exists() for path in paths) and paths[0].samefile(paths[1])

@@ -104,7 +104,7 @@ def _at_once(job: dict[str, Any]) -> int:
 
 def _failure(run: Run, why: str) -> Failed:
     tried = f" It was begun again {run.restarts} times." if run.restarts else ""
-    kept = " Its last checkpoint is kept: resume it, perhaps with a smaller batch size."
+    kept = " Its last checkpoint is kept: go on from it, or train anew with a smaller batch size."
     return Failed(
         error="WorkerDied",
         message=f"The process that carried out this run ended unexpectedly ({why}).{tried}"
