@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tiny import stop_after, tiny_config, tiny_data
 from trainer import probe
 from trainer.__main__ import main
 from trainer.data import load_data
+from trainer.errors import CheckpointError
 from trainer.events import Done, Event, Planned, Progress, Stopped
 from trainer.jobs import Job, execute
 from trainer.runner.folder import create_run, record
@@ -423,6 +425,28 @@ def test_a_run_stopped_before_its_first_checkpoint_can_be_taken_up_with_resume(
     assert not list(run.glob("ckpt-*"))
     answer = _run(*words, "--resume")
     assert (answer.code, answer.last["event"]) == (0, "done")
+
+
+def test_a_training_goes_on_with_its_own_pictures_alone(tmp_path: Path) -> None:
+    """Other pictures are split otherwise: it would be validated on what it has learned from."""
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(12):
+            (tmp_path / "pets" / name / f"{number}.png").write_bytes(png(number))
+    run, job = tmp_path / "run", _job(tmp_path / "pets")
+    events = list(execute(job, run, should_stop=stop_after(30)))
+    assert isinstance(events[-1], Stopped) and events[-1].checkpoint
+    more = tmp_path / "pets" / "cats" / "more.png"
+    more.write_bytes(png(99))
+    with pytest.raises(CheckpointError, match="18 to train and 7 to validate, in 2 classes"):
+        list(execute(replace(job, resume=True), run))
+    (tmp_path / "pets" / "birds").mkdir()
+    more.rename(tmp_path / "pets" / "birds" / "more.png")
+    (tmp_path / "pets" / "birds" / "two.png").write_bytes(png(98))
+    with pytest.raises(CheckpointError, match="in 3 classes"):
+        list(execute(replace(job, resume=True), run))
+    shutil.rmtree(tmp_path / "pets" / "birds")
+    assert isinstance(list(execute(replace(job, resume=True), run))[-1], Done)
 
 
 def test_a_plan_names_a_command_that_means_the_same(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from pictures import fill
 from trainer.data import load_data, samples
 from trainer.data.cache import cache_root, read_json, write_json
-from trainer.data.load import _local_path
+from trainer.data.load import _local_path, pinned
 from trainer.errors import ConfigError, DatasetError
 
 NAMES = [f"{c}/{i}.png" for c in ("cats", "dogs") for i in range(4)]
@@ -123,3 +123,18 @@ def test_a_json_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert read_json(path) is None
     path.write_text("[]")
     assert read_json(path) is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "revision", "expected"),
+    [
+        ("digits", None, "digits"),
+        ("../pets.zip", None, "../pets.zip"),
+        ("ada/pets", "c0ffee", "hf://datasets/ada/pets@c0ffee"),
+        (" hf://datasets/ada/pets@main", "c0ffee", "hf://datasets/ada/pets@c0ffee"),
+    ],
+)
+def test_a_dataset_of_the_hub_is_opened_again_as_it_was(
+    dataset: str, revision: str | None, expected: str
+) -> None:
+    assert pinned(dataset, revision) == expected

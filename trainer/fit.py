@@ -67,7 +67,8 @@ def fit(
     Raises:
         ConfigError: the loss or a weight is not finite; the message names the step and the rate.
             Or there are more steps than the limits allow.
-        CheckpointError: a checkpoint cannot be saved; the last one is kept.
+        CheckpointError: a checkpoint cannot be saved; the last one is kept. Or the one to go on
+            from was of other pictures.
     """
     run = Fit(learner, folder, plan(learner.config), Progression(), {}, time.perf_counter())
     _check_length(run)

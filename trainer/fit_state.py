@@ -64,6 +64,11 @@ class Fit:
     saved_at: float = field(default_factory=time.perf_counter)
     save_seconds: float = 0.0
     """What the last checkpoint took."""
+    data: str = field(init=False)
+    """Digest of the pictures, in their splits."""
+
+    def __post_init__(self) -> None:
+        self.data = self.learner.data.digest
 
     @property
     def total_steps(self) -> int:
@@ -134,6 +139,8 @@ def save(run: Fit) -> Path:
         "runtime": runtime.to_dict() if measured else None,
         "training_runtime": training.to_dict() if training else None,
         "at_once": run.learner.at_once,
+        "data": run.data,
+        "revision": run.learner.data.provenance.revision,
     }
     path = save_checkpoint(run.folder, run.at.step, tensors, state)
     run.saved_at = time.perf_counter()
@@ -152,8 +159,23 @@ def _check_finite(run: Fit) -> None:
 
 
 def restore(run: Fit, checkpoint: Checkpoint) -> None:
+    """Put a run where it was.
+
+    Raises:
+        CheckpointError: it was begun with other pictures, or with another split of them.
+    """
     state: dict[str, Any] = dict(checkpoint.state)
     state.pop("config")
+    state.pop("revision", None)
+    if state.pop("data", run.data) != run.data:
+        data = run.learner.data
+        raise CheckpointError(
+            "The pictures are not those that this training was begun with: there are now "
+            f"{len(data.train):,} to train and {len(data.valid):,} to validate, in "
+            f"{len(data.class_names):,} classes, and some came, went or changed their class or "
+            "split. Going on would validate on what it has learned from. Put them back as they "
+            "were, or train anew; the checkpoint is kept."
+        )
     device = run.learner.runtime.device
     if values := state.pop("runtime"):
         run.learner.runtime = runtime_from(values, device)

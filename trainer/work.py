@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.config import Config, command_line, config_for
+from trainer.data.load import pinned
 from trainer.data.names import title_of
 from trainer.errors import HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress
@@ -105,7 +106,8 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
                 text="It was begun with other versions or on another processor: the run "
                 "goes on in the same way, but not bit for bit."
             )
-        job = replace(job, config=config_for(**checkpoint.state["config"]))
+        dataset = pinned(job.dataset, checkpoint.state.get("revision"))
+        job = replace(job, config=config_for(**checkpoint.state["config"]), dataset=dataset)
     job = replace(job, config=(yield from _pinned(job.config)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)

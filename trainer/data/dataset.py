@@ -4,6 +4,8 @@ A picture is its bytes, read when needed, and a label; nothing here decodes. The
 `digits`, `folder`, `archive` and `hub_dataset`; each yields the same `Data`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -79,3 +81,10 @@ class Data:
     def splits(self) -> tuple[Split, ...]:
         """The splits that exist, in the order train, valid, test."""
         return (self.train, self.valid) + ((self.test,) if self.test else ())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the class names, and of the training and validation pictures in their order,
+        each by its name and its label: a training in its middle can go on with these alone."""
+        splits = [[(p.name, p.label) for p in part.pictures] for part in (self.train, self.valid)]
+        return hashlib.sha256(json.dumps([self.class_names, splits]).encode()).hexdigest()

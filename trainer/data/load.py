@@ -70,6 +70,14 @@ def load_data(
     )
 
 
+def pinned(dataset: str, revision: str | None) -> str:
+    """The same dataset as it was at a commit, where it is on the Hub: `revision` is none where it
+    is not."""
+    if revision is None:
+        return dataset
+    return f"{HUB_PREFIX}{dataset.strip().removeprefix(HUB_PREFIX).partition('@')[0]}@{revision}"
+
+
 def _local_path(dataset: str) -> Path | None:
     """The path that is meant, or None where it is not one."""
     if not dataset or not dataset.isprintable():
