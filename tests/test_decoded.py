@@ -16,7 +16,6 @@ from PIL import Image
 from pictures import encode, fill
 from tiny import tiny_data
 from trainer.data import Data, check, load_data, usable
-from trainer.data.cache import make_room
 from trainer.data.decoded import (
     DecodedSplit,
     Writer,
@@ -26,6 +25,7 @@ from trainer.data.decoded import (
     open_decoded,
 )
 from trainer.data.picture import decode, decode_with_size
+from trainer.data.room import make_room
 from trainer.errors import DatasetError
 from trainer.learner import decoded
 from trainer.limits import Limits

@@ -230,6 +230,21 @@ def test_events_wait_in_memory_while_the_disk_is_full(
         journal.add(notes[0])
 
 
+def test_of_very_many_steps_the_journal_holds_some(tmp_path: Path) -> None:
+    """Two million lines would be read whole by each page that is opened."""
+    now = 0.0
+    journal = Journal(tmp_path, clock=lambda: now)
+    for step in range(1, 100_001):
+        now += 4.0 if step > 99_990 else 0.001
+        journal.add(
+            Step(step=step, total_steps=100_000, epoch=0, loss=1.0, lr=0.1, images_per_second=1.0)
+        )
+    steps = [event.step for event in read_events(tmp_path)[0] if isinstance(event, Step)]
+    assert 2_000 <= len(steps) <= 2_030
+    assert {50 * number for number in range(1, 2_001)} <= set(steps)
+    assert {99_992, 99_994, 99_996, 99_998} <= set(steps)  # slow ones are not waited for
+
+
 def _patient(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disk, "RETRY_SECONDS", 0.01)
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from trainer.augment import Augmentation, augment, mirrored
 from trainer.batches import seed_for
 from trainer.config import Config
-from trainer.data.cache import cache_root, make_room, temporary_sibling
+from trainer.data.cache import cache_root, temporary_sibling
+from trainer.data.room import make_room
 from trainer.events import Progress
 from trainer.infer import Images, run_through
 from trainer.model import TimmModel, body_features, body_parameters

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.architecture import check_cnn, on_meta
 from trainer.data.cache import cache_root, read_json, write_json
 from trainer.data.names import megabytes, printable
+from trainer.data.room import ensure_room, touch
 from trainer.errors import HubError, ModelError
 from trainer.hub_client import (
     HUB_PREFIX,
@@ -124,6 +125,7 @@ def _is_whole(folder: Path, on_note: Callable[[str], None]) -> bool:
     source = read_source(folder)
     if source is None:
         return False
+    touch(folder)
     expected = {CONFIG: source.config_sha256, WEIGHTS: source.weights_sha256}
     changed = [
         name
@@ -177,6 +179,7 @@ def _fetch(api: "HfApi", info: Any, folder: Path, what: str, limits: Limits) -> 
     except ModelError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    ensure_room(weights.size, f"the {what}", limits)
     digest = _sha256(_download(api, info, WEIGHTS, folder))
     expected = weights.lfs.sha256 if weights.lfs else digest  # the Hub keeps all weights in LFS
     if digest != expected:

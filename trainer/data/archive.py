@@ -17,6 +17,7 @@ from trainer.data.cache import cache_root, read_json, temporary_sibling, write_j
 from trainer.data.dataset import Data, Picture, Skipped, Split
 from trainer.data.folder import load_folder
 from trainer.data.names import megabytes, printable
+from trainer.data.room import ensure_room, touch
 from trainer.data.zip_plan import ZipPlan, plan, refuse_size, too_many_entries
 from trainer.errors import DatasetError
 from trainer.limits import Limits
@@ -87,6 +88,7 @@ def _check_and_hash(path: Path, limits: Limits) -> str:
 def _unpacked(path: Path, digest: str, limits: Limits) -> tuple[Path, tuple[Skipped, ...]]:
     """The folder with the zip's pictures, from the cache where it is there and complete."""
     home = cache_root() / "zips" / digest[:32]
+    touch(home)
     skipped = _trusted(home)
     if skipped is None:
         try:
@@ -129,6 +131,8 @@ def _unpack_into(home: Path, path: Path, limits: Limits) -> None:
         with zipfile.ZipFile(path) as archive:
             size = path.stat().st_size
             chosen = plan(archive.infolist(), archive_bytes=size, limits=limits)
+            unpacked = sum(info.file_size for info, _ in chosen.files)
+            ensure_room(unpacked, f"the pictures of {printable(path.name)!r}", limits)
             (temporary / "pictures").mkdir(parents=True)
             sizes = _write(archive, chosen, temporary / "pictures", size, limits)
         skipped = [[each.name, each.reason] for each in chosen.skipped]

@@ -19,9 +19,10 @@ from typing import Protocol, Self
 import numpy as np
 from PIL import Image
 
-from trainer.data.cache import cache_root, make_room, temporary_sibling
+from trainer.data.cache import cache_root, temporary_sibling
 from trainer.data.dataset import Picture, Split
 from trainer.data.picture import DECODER_VERSION, decode
+from trainer.data.room import make_room
 
 VERSION = 3
 """Raised when decoding or the preprocessing changes what is stored."""

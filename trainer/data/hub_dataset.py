@@ -18,6 +18,7 @@ from trainer.data.hub_files import choose_parquet, picture_paths, refuse_format
 from trainer.data.hub_repo import HubRepo, open_repo
 from trainer.data.hub_tables import load_tables
 from trainer.data.names import printable
+from trainer.data.room import touch
 from trainer.errors import DatasetError
 from trainer.hub_client import parse_hub_name
 from trainer.limits import Limits
@@ -46,6 +47,7 @@ def load_hub_dataset(
             "owner/name or owner/name@revision, in ASCII letters, digits and . _ -"
         )
     repo = open_repo(name, limits)
+    touch(repo.folder)
     choice = choose_parquet(repo.sizes, repo.card)
     if choice:
         data = load_tables(repo, choice, valid_fraction, split_seed, limits)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.data.cache import cache_root
 from trainer.data.names import megabytes
+from trainer.data.room import ensure_room
 from trainer.errors import DatasetError
 from trainer.hub_client import HubName, connect, hub_errors, quiet_progress, refuse_closed
 from trainer.limits import Limits
@@ -54,21 +55,14 @@ class HubRepo:
         )
 
     def download(self, path: str) -> Path:
-        """Fetch one file into the Hub's own cache; a kept one costs no request.
+        """Fetch one file into this commit's folder; a kept one costs no request.
 
         Raises:
             HubError: the Hub refused, or the connection broke.
+            DiskFullError: there is no room for it.
         """
-        with hub_errors(f"file {path} of dataset {self.title}"):
-            return Path(
-                self.api.hf_hub_download(
-                    self.repo_id,
-                    path,
-                    repo_type="dataset",
-                    revision=self.sha,
-                    tqdm_class=quiet_progress(),
-                )
-            )
+        self.download_into(self.folder / "files", [path])
+        return self.folder / "files" / path
 
     def download_into(self, folder: Path, paths: Sequence[str]) -> None:
         """Fetch these files and no others below a folder; one that is there costs no request.
@@ -77,8 +71,10 @@ class HubRepo:
         `snapshot_download` chooses by pattern, and so also what nobody has counted.
 
         Raises:
-            HubError: as `download`.
+            HubError, DiskFullError: as `download`.
         """
+        missing = [path for path in paths if not (folder / path).is_file()]
+        ensure_room(sum(self.sizes[path] for path in missing), f"the dataset {self.title}")
         fetch = partial(
             self.api.hf_hub_download,
             self.repo_id,
@@ -87,7 +83,7 @@ class HubRepo:
             local_dir=folder,
             tqdm_class=quiet_progress(),
         )
-        with hub_errors(f"pictures of dataset {self.title}"):
+        with hub_errors(f"files of dataset {self.title}"):
             pool = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
             try:
                 for done in as_completed([pool.submit(fetch, path) for path in paths]):

@@ -23,6 +23,7 @@ from trainer.data.hub_rows import (
     write_rows,
 )
 from trainer.data.names import natural_key, printable
+from trainer.data.room import ensure_room
 from trainer.data.split import split_off, split_rule
 from trainer.errors import DatasetError
 from trainer.limits import Limits
@@ -68,6 +69,8 @@ def load_tables(
         files = [sources[path] for path in choice.files[split]]
         target = _target(repo, choice, split, columns, limits)
         if not target.exists():
+            num_bytes = sum(repo.sizes[path] for path in choice.files[split])
+            ensure_room(num_bytes, f"a copy of the dataset {repo.title}", limits)
             write_rows(files, columns, target, title=repo.title, limits=limits)
         rows[kind] = _judge(split, RowFile(target), columns.class_names)
     rows, notes = _drop_unlabelled(rows)

@@ -4,14 +4,21 @@ Whoever follows reads from an offset and ignores a last line that is not complet
 a full disk or a power cut has torn costs itself alone: the next one begins on a line of its own.
 """
 
+import math
 import os
+import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from trainer.disk import is_full, patiently
-from trainer.events import Event, from_json, to_json
+from trainer.events import Event, Step, from_json, to_json
 
 NAME = "events.jsonl"
+MOST_STEPS = 2_000
+"""Training steps of a run that are written, evenly spread, besides one every `STEP_SECONDS`: a
+chart draws fewer, and a page that is opened reads them all."""
+STEP_SECONDS = 5.0
 MOST_WAITING = 100_000
 """Events that are kept in memory while the disk is full; beyond, the oldest are dropped."""
 
@@ -19,16 +26,24 @@ MOST_WAITING = 100_000
 class Journal:
     """The writer's side: what cannot be written for lack of room waits in memory, in order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._clock = clock
         self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
+        self._step_at = -math.inf
 
     def add(self, event: Event) -> None:
-        """Write an event, and those before it that could not be written.
+        """Write an event, and those before it that could not be written; of very many training
+        steps, some.
 
         Raises:
             OSError: the journal cannot be written for another reason than lack of room.
         """
+        if isinstance(event, Step):
+            spread = event.step % max(1, event.total_steps // MOST_STEPS) == 0
+            if not spread and self._clock() - self._step_at < STEP_SECONDS:
+                return
+            self._step_at = self._clock()
         self._waiting.append(event)
         try:
             self._write()
