@@ -141,6 +141,46 @@ def test_a_changed_control_takes_the_confirmation_back(local: AppServer, browser
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def runs_of(app: AppServer, kind: str) -> list[dict[str, Any]]:
+    """The runs of a kind, the newest last."""
+    found = [json.loads(path.read_text()) for path in app.runs.glob("*/run.json")]
+    return sorted((run for run in found if run["kind"] == kind), key=lambda run: run["created"])
+
+
+def test_the_model_that_is_published_is_the_one_that_was_shown(
+    local: AppServer, browser: Browser
+) -> None:
+    """Another training may end, and the page be loaded anew, between the question and the click."""
+    page = open_page(browser, local)
+    train_digits(page)
+    first = runs_of(local, "train")[-1]
+    ask(page, "shown")
+    publish = page.locator("#publish")
+    expect(publish).to_contain_text("Publish ada/shown, private")
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#start-train").click()
+    page.wait_for_timeout(500)
+    expect(page.locator("#run-bar")).not_to_be_visible()
+    second = runs_of(local, "train")[-1]
+    assert second["run_id"] != first["run_id"]
+    page.get_by_role("tab", name="Publish").click()
+    expect(publish).to_contain_text("Publish ada/shown, private")
+
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#to-publish").click()  # the second training's own button
+    expect(publish).not_to_be_visible()
+    expect(name_of(page)).to_have_value("digits-tf_efficientnet_lite0")
+    expect(page.locator("#publish-findings")).not_to_contain_text("The Hub would take it")
+
+    page.reload()
+    page.get_by_role("tab", name="Publish").click()
+    expect(publish).to_contain_text("Publish ada/shown, private")
+    expect(name_of(page)).to_have_value("shown")
+    publish.click()
+    expect(page.locator("#publish-result")).to_contain_text("answers 8 pictures alike")
+    assert runs_of(local, "publish")[-1]["job"]["model"] == first["folder"]
+
+
 def test_nobody_publishes_from_outside_the_page(local: AppServer) -> None:
     """What a foreign page, a share link's visitor and a program without a page can send."""
     config = json.loads(urllib.request.urlopen(f"{local.url}/config", timeout=10).read())

@@ -21,7 +21,7 @@ from ui.data_panel import empty_check
 from ui.data_view import check_html, summary_line
 from ui.fold import Fold
 from ui.page import Page
-from ui.publish_follow import publish_changes, suggestion
+from ui.publish_follow import asked_about, offered_model, publish_changes
 from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
 from ui.runs_menu import predict_choices, run_choices
 from ui.sweep_charts import measured_chart, race_chart, sweep_chart
@@ -81,7 +81,8 @@ def _pause(context: Context, current: list[Run]) -> float:
 def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: bool) -> Updates:
     """The runs menu, and the models that Predict and Publish offer.
 
-    A training that is newly shown is chosen there; otherwise a visitor's choice stays.
+    A training that is newly shown is chosen there; otherwise a visitor's choice stays, and so does
+    the model that they are about to publish.
     """
     runs = run_choices(context, visit)
     models = predict_choices(context, visit)
@@ -90,9 +91,13 @@ def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: b
     chosen = model or (models[0][1] if models and loading else "")
     if models:
         offered = gr.Dropdown(models, value=chosen) if chosen else gr.Dropdown(models)
-        updates |= {page.predict.model: offered, page.publish.model: offered}
-    if run := context.runner.get(chosen):
-        updates[page.publish.name] = gr.Textbox(value=suggestion(context, visit, run))
+        updates |= {page.predict.model: offered, page.publish.model: gr.Dropdown(models)}
+    asked = asked_about(context, visit)
+    if asked and asked.run_id in [run_id for _, run_id in models]:
+        if loading:
+            updates |= offered_model(page.publish, context, visit, asked, models)
+    elif run := context.runner.get(chosen):
+        updates |= offered_model(page.publish, context, visit, run, models)
     return updates
 
 

@@ -1,6 +1,7 @@
 """What following shows in the Publish tab: what the Hub was asked, and how the publication goes."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ from trainer.runner import Run
 from trainer.runner.folder import ENDED
 from ui.context import Context
 from ui.fold import Fold
-from ui.publish_tab import PublishTab
+from ui.publish_tab import PublishTab, empty_findings
 from ui.publish_view import findings_html, result_html
 from ui.visit import Visit
 from ui.words import shorten
@@ -35,11 +36,51 @@ def publish_changes(
     }
 
 
-def suggestion(context: Context, visit: Visit, run: Run) -> str:
-    """The name that the visitor asked for, where nothing is published under it yet; else one for
-    this training."""
+def offered_model(
+    tab: PublishTab, context: Context, visit: Visit, run: Run, models: list[tuple[str, str]]
+) -> dict[Any, Any]:
+    """Updates that choose a training in the tab's menu, with a name for it.
+
+    Args:
+        tab: where.
+        context: what the handlers know.
+        visit: whose.
+        run: the training.
+        models: the menu's entries.
+    """
+    return {
+        tab.model: gr.Dropdown(models, value=run.run_id),
+        tab.name: gr.Textbox(value=_suggestion(context, visit, run)),
+    }
+
+
+def asked_about(context: Context, visit: Visit) -> Run | None:
+    """The training that the visitor last asked the Hub about, and has not published since."""
     asked = context.run(visit, "preflight")
-    if asked is not None and not _is_used(context, visit, asked):
+    if asked is None or not asked.job["model"] or _is_used(context, visit, asked):
+        return None
+    return context.runner.get(Path(asked.job["model"]).name)
+
+
+def unasked(tab: PublishTab) -> dict[Any, Any]:
+    """Updates that take back what the Hub was asked, for it was about something else."""
+    return {
+        tab.publish: gr.Button(visible=False),
+        tab.check: gr.Button(variant="primary"),
+        tab.nonce: "",
+        tab.findings: empty_findings(),
+    }
+
+
+def _suggestion(context: Context, visit: Visit, run: Run) -> str:
+    """The name that the visitor asked for, for this training or before it, where nothing is
+    published under it yet; else one for this training."""
+    asked = context.run(visit, "preflight")
+    if (
+        asked is not None
+        and asked.job["model"] in ("", run.folder)
+        and not _is_used(context, visit, asked)
+    ):
         return str(asked.job["repo_id"])
     return name_for(run)
 

@@ -12,7 +12,7 @@ from trainer.runner import Run
 from ui.context import Context
 from ui.handling import HIDDEN, QUICK, told
 from ui.page import Page
-from ui.publish_follow import name_for
+from ui.publish_follow import name_for, unasked
 from ui.publish_tab import DATA, DEMO, PUBLIC
 from ui.visit import Visit
 
@@ -67,19 +67,17 @@ def _wire_controls(page: Page, context: Context) -> None:
     tab = page.publish
 
     @told
-    def chosen(model: Any) -> list[Any]:
+    def chosen(model: Any) -> dict[Any, Any]:
         run = _finished(context, model)
-        return [name_for(run) if run else gr.skip(), gr.Button(visible=False), ""]
+        return {**unasked(tab), **({tab.name: name_for(run)} if run else {})}
 
-    def changed() -> list[Any]:
-        return [gr.Button(visible=False), gr.Button(variant="primary"), ""]
-
-    tab.model.input(chosen, [tab.model], [tab.name, tab.publish, tab.nonce], **QUICK)
+    asked = list(unasked(tab))
+    tab.model.input(chosen, [tab.model], [tab.name, *asked], **QUICK)
     gr.on(
         [tab.name.input, tab.visibility.input, tab.extras.input],
-        changed,
+        lambda: unasked(tab),
         None,
-        [tab.publish, tab.check, tab.nonce],
+        asked,
         **QUICK,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from trainer.errors import ModelError
+from trainer.runner import Run
 from ui import actions
 from ui.chart import picked_x
 from ui.context import Context, is_online
@@ -19,8 +20,10 @@ from ui.handling import HIDDEN, QUICK, told
 from ui.page import Page
 from ui.plan_wiring import wire_plan
 from ui.predict_wiring import wire_predict
+from ui.publish_follow import asked_about, offered_model, unasked
 from ui.publish_wiring import wire_publish
 from ui.recipes import recipe_script
+from ui.runs_menu import predict_choices
 from ui.tabs_wiring import wire_tabs
 from ui.visit import Visit, visit_from
 from ui.words import rate
@@ -244,6 +247,36 @@ def _wire_train(page: Page, context: Context) -> None:
         **QUICK,
     )
     tab.lr.input(lambda: gr.Textbox(info="typed"), None, [tab.lr], **QUICK)
-    tab.try_it.click(lambda: gr.Tabs(selected="predict"), None, [page.tabs], **QUICK)
-    tab.publish.click(lambda: gr.Tabs(selected="publish"), None, [page.tabs], **QUICK)
+    _wire_next(page, context)
     tab.download.click(download, [frame.browser], [tab.download], **HIDDEN)
+
+
+def _wire_next(page: Page, context: Context) -> None:
+    """From a training's card to the tabs that use its model, and no other one."""
+    tabs, publish = page.tabs, page.publish
+
+    def shown(value: Any) -> tuple[Visit, Run | None]:
+        visit = visit_from(value)
+        run = context.run(visit, "train")
+        return visit, run if run is not None and run.status == "done" else None
+
+    @told
+    def to_predict(value: Any) -> dict[Any, Any]:
+        visit, run = shown(value)
+        models = predict_choices(context, visit)
+        chosen = {page.predict.model: gr.Dropdown(models, value=run.run_id)} if run else {}
+        return {tabs: gr.Tabs(selected="predict"), **chosen}
+
+    @told
+    def to_publish(value: Any) -> dict[Any, Any]:
+        visit, run = shown(value)
+        updates: dict[Any, Any] = {tabs: gr.Tabs(selected="publish")}
+        asked = asked_about(context, visit)
+        if run is not None and (asked is None or asked.run_id != run.run_id):
+            models = predict_choices(context, visit)
+            updates |= offered_model(publish, context, visit, run, models) | unasked(publish)
+        return updates
+
+    browser = [page.frame.browser]
+    page.train.try_it.click(to_predict, browser, [tabs, page.predict.model], **QUICK)
+    page.train.publish.click(to_publish, browser, [tabs, *publish.followed], **QUICK)
