@@ -23,8 +23,9 @@ from PIL import Image
 from hub_cards import card_errors
 from hub_emulator import HubEmulator
 from pictures import png
-from trainer.__main__ import _config, parser
+from trainer.__main__ import parser
 from trainer.classifier import open_classifier
+from trainer.cli import given_settings
 from trainer.config import config_for
 from trainer.events import (
     Done,
@@ -511,7 +512,7 @@ def test_the_command_makes_the_same_run_from_seed_and_revision(settings: dict[st
     assert {"--seed", "--split-seed"} < set(words)
     arguments = parser().parse_args(words[3:])
     assert arguments.dataset == f"ada/pets@{SHA}"
-    assert _config(arguments) == facts.config
+    assert config_for(**given_settings(arguments)) == facts.config
 
 
 def test_limits_are_drawn_from_the_facts() -> None:

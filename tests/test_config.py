@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.__main__ import _config, main, parser
+from trainer.__main__ import main, parser
+from trainer.cli import given_settings
 from trainer.config import (
     CHOICES,
     PRESETS,
@@ -169,7 +170,7 @@ def test_the_command_line_of_a_config_gives_the_same_config(config: Config) -> N
     words = shlex.split(command_line(config, "a folder/with 'quotes'"))
     assert words[:3] == ["python", "-m", "trainer"]
     arguments = PARSER.parse_args(words[3:])
-    assert _config(arguments) == config
+    assert config_for(**given_settings(arguments)) == config
     assert (arguments.command, arguments.dataset) == ("train", "a folder/with 'quotes'")
 
 

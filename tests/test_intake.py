@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
+from gradio.context import LocalContext
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
@@ -17,6 +19,7 @@ from asgi import Answer, ask
 from trainer.limits import Limits
 from ui import body as body_module
 from ui.body import Body, BodyRefused
+from ui.context import sender
 from ui.guard import Guard
 from ui.intake import Budget, Intake, client_of, reserve
 from ui.origin import on_space
@@ -234,3 +237,20 @@ def test_a_file_that_lies_elsewhere_is_not_fetched(tmp_path: Path, path: str) ->
         assert (answer.status, b"fetches none" in answer.body) == (400, True)
     kept = json.dumps({"data": [{"path": "/tmp/x/cat.png"}, "http://words.example"]})
     assert post(guarded(tmp_path), JOIN, [kept.encode()]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [([(b"host", b"abc.gradio.live")], "203.0.113.9"), ([(b"host", b"localhost:7860")], "")],
+)
+def test_an_event_knows_the_address_that_it_came_from(
+    headers: list[tuple[bytes, bytes]], expected: str
+) -> None:
+    client = ("203.0.113.9" if expected else "127.0.0.1", 5)
+    scope = {"type": "http", "client": client, "headers": headers}
+    assert sender() == ""  # outside of any event
+    token = LocalContext.request.set(gr.Request(Request(scope)))
+    try:
+        assert sender() == expected
+    finally:
+        LocalContext.request.reset(token)

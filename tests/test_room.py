@@ -27,7 +27,8 @@ def entry(path: Path, *, age: float, num_bytes: int = 100_000) -> Path:
     """A folder with a file below it, last used so many seconds ago."""
     (path / "pictures").mkdir(parents=True)
     (path / "pictures" / "1.jpg").write_bytes(bytes(num_bytes))
-    os.utime(path, (time.time() - age,) * 2)
+    used = time.time() - age
+    os.utime(path, (used, used))
     return path
 
 

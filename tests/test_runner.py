@@ -320,6 +320,25 @@ def test_many_that_submit_at_once_do_not_take_more_places_than_there_are(runner:
         _ended(runner, run)
 
 
+def test_one_address_leaves_room_for_others_and_for_predictions(tmp_path: Path) -> None:
+    """A visitor's name is theirs to choose, so that one could take all places under many."""
+    runner = Runner(tmp_path / "runs", limits=Limits(max_waiting=8))
+    check = Job(kind="check", config=tiny_config(), dataset="digits")
+    predict = Job(kind="predict", config=tiny_config(), model="none", images=("none.png",))
+    for job in (_train(LONG), check):
+        for number in range(4):
+            runner.submit(job, owner=f"eve {number}", sender="203.0.113.9")
+        with pytest.raises(BusyError, match="4 runs wait already that came from your network"):
+            runner.submit(job, owner="eve again", sender="203.0.113.9")
+        runner.submit(job, owner="ada", sender="198.51.100.1")
+    for number in range(3):
+        runner.submit(predict, owner=f"pupil {number}:predict", sender="203.0.113.9")
+    for number in range(3):  # at this machine nobody is counted
+        runner.submit(_train(LONG), owner=f"here {number}")
+    with pytest.raises(BusyError, match="8 runs wait already"):
+        runner.submit(_train(LONG), owner="last")
+
+
 def test_an_error_of_the_user_ends_the_run_in_words_and_not_the_worker(runner: Runner) -> None:
     job = Job(kind="check", config=tiny_config(), dataset="/nowhere")
     failed, again = (_ended(runner, runner.submit(job, owner="a")) for _ in range(2))

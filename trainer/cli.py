@@ -48,7 +48,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     keep_freed_memory()
-    given = {f.name: getattr(arguments, f.name) for f in fields(Config) if f.name in arguments}
+    given = given_settings(arguments)
     job = _job(arguments, config_for(**given))
     if job.kind == "evaluate":
         job = _split_as_trained(job, given)
@@ -60,6 +60,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     if job.repo_id:
         return _train_and_push(job, folder, as_json=arguments.json)
     return _run(job, folder, as_json=arguments.json)
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a run that stand on the command line."""
+    return {f.name: getattr(arguments, f.name) for f in fields(Config) if f.name in arguments}
 
 
 def _train_and_push(job: Job, folder: Path, *, as_json: bool) -> int:

@@ -66,7 +66,7 @@ def submit_check(context: Context, visit: Visit, dataset: str) -> Visit:
     # The pictures are decoded on the way for the model that the visitor has chosen.
     config = config_for(model_name=visit.model_name or config_for().model_name)
     job = Job(kind="check", config=config, dataset=dataset)
-    run = context.runner.submit(job, owner=visit.visitor)
+    run = context.submit(job, owner=visit.visitor)
     return visit.with_run("check", run.run_id)
 
 
@@ -78,7 +78,7 @@ def submit(context: Context, visit: Visit, kind: str, settings: dict[str, Any]) 
     """
     config = config_of(settings)
     job = Job(kind=kind, config=config, dataset=context.dataset(visit))
-    run = context.runner.submit(job, owner=visit.visitor)
+    run = context.submit(job, owner=visit.visitor)
     return visit.with_run(kind, run.run_id)
 
 
@@ -99,7 +99,7 @@ def resume(context: Context, visit: Visit) -> None:
         BusyError: the queue is full.
     """
     run = context.run(visit, "train")
-    if run is None or context.runner.resume(run.run_id, owner=visit.visitor) is None:
+    if run is None or not context.resume(run.run_id, owner=visit.visitor):
         raise ConfigError("There is no stopped training here to go on with.")
 
 

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradio.context import LocalContext
+
 from trainer.errors import DatasetError, ModelError
 from trainer.hub import reachable
 from trainer.hub_client import parse_hub_name
+from trainer.jobs import Job
 from trainer.limits import Limits
 from trainer.runner import Run, Runner
 from ui.confirm import Confirmations
-from ui.intake import reserve
+from ui.intake import client_of, reserve
 from ui.login import Login
 from ui.temp import received
 from ui.visit import Visit
@@ -28,6 +31,22 @@ class Context:
     runner: Runner
     login: Login = field(default_factory=Login)
     confirmations: Confirmations = field(default_factory=Confirmations)
+
+    def submit(self, job: Job, *, owner: str) -> Run:
+        """Put a visitor's run into the queue.
+
+        Raises:
+            BusyError, DiskFullError: as `Runner.submit`.
+        """
+        return self.runner.submit(job, owner=owner, sender=sender())
+
+    def resume(self, run_id: str, *, owner: str) -> bool:
+        """Go on with a stopped or failed training; False if there is no such run.
+
+        Raises:
+            BusyError, DiskFullError: as `submit`.
+        """
+        return self.runner.resume(run_id, owner=owner, sender=sender()) is not None
 
     def device_words(self) -> str:
         """What the runs compute on, for the badge."""
@@ -122,3 +141,10 @@ class Context:
 def is_online() -> bool:
     """A fast probe of the Hub; its answer is kept for some seconds."""
     return reachable()
+
+
+def sender() -> str:
+    """The address of whoever sent the event that is handled now; empty for this machine."""
+    event = LocalContext.request.get(None)
+    request = event.request if event is not None else None
+    return client_of(request.scope, request.headers) if request is not None else ""

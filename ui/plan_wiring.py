@@ -69,7 +69,7 @@ async def _estimated(context: Context, visit: Visit, settings: dict[str, Any]) -
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
-            run = context.runner.submit(job, owner=f"{visit.visitor}:estimate")
+            run = context.submit(job, owner=f"{visit.visitor}:estimate")
         except BusyError:
             return None
         ended = await _ended(context, run, deadline)

@@ -52,7 +52,7 @@ async def predict(
         UserError: no such model, too many pictures, one that was not uploaded, or the queue is
             full.
     """
-    run = context.runner.submit(_job(context, model, images), owner=f"{visit.visitor}:predict")
+    run = context.submit(_job(context, model, images), owner=f"{visit.visitor}:predict")
     answers = Answers(Path(run.folder), [])
     offset, waited = 0, 0.0
     while waited < PATIENCE_SECONDS:

@@ -96,10 +96,10 @@ class Lane:
         """Whether the worker has imported what a run needs."""
         return self._ready
 
-    def add(self, folder: Path, *, owner: str, again: bool = False) -> None:
+    def add(self, folder: Path, *, owner: str, again: bool = False, sender: str = "") -> None:
         """Put a run into the queue; before all others where it goes on `again`."""
         with self._changed:
-            self._waiting.append(Waiting(folder, owner, again))
+            self._waiting.append(Waiting(folder, owner, again, sender))
             self._hand_out()
 
     def queue(self) -> list[Waiting]:
@@ -246,7 +246,7 @@ class Lane:
             sys.stderr.write(f"The end of run {run.run_id} cannot be written down: {error}\n")
             return
         if again:
-            self.add(died_in.folder, owner=died_in.owner, again=True)
+            self.add(died_in.folder, owner=died_in.owner, again=True, sender=died_in.sender)
 
     def _bury(self, process: "subprocess.Popen[str]") -> None:
         """Close a dead worker's pipes, and end what it had started."""

@@ -38,6 +38,8 @@ from trainer.runner.recovery import Recovery
 TRAIN, QUICK = "train", "quick"
 ESTIMATE = "estimate"
 """A run that gives way to whatever else comes into its lane."""
+SHORT = ("predict", ESTIMATE)
+"""Kinds that take no time; of the others one address has at most half of a lane's places."""
 LANE_OF = {
     "sweep": TRAIN,
     "train": TRAIN,
@@ -105,22 +107,24 @@ class Runner:
         except (OSError, ValueError):
             return []
 
-    def submit(self, job: Job, *, owner: str) -> Run:
+    def submit(self, job: Job, *, owner: str, sender: str = "") -> Run:
         """Put a new run in its lane.
 
         Args:
             job: what is asked for.
             owner: what the visitor calls themselves; they may say anything.
+            sender: the address that they come from; empty for this machine.
 
         Raises:
-            BusyError: the queue is full, or this visitor has runs enough in it.
+            BusyError: the queue is full, or this visitor or address has runs enough in it.
             DiskFullError: there is too little room on the disk.
         """
         owner = visitor_named(owner)
         with self._submitting:  # two at once would both find the last place free
-            self._check_room(LANE_OF[job.kind], owner)
+            sender = "" if job.kind in SHORT else sender
+            self._check_room(LANE_OF[job.kind], owner, sender)
             run = create_run(self.root, job, owner=owner)
-            self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner)
+            self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner, sender=sender)
         if job.kind != ESTIMATE and LANE_OF[job.kind] == QUICK:
             self._put_off_estimates()
         return run
@@ -134,7 +138,7 @@ class Runner:
         """
         return self._publisher.publish(job, owner=visitor_named(owner), token=token)
 
-    def resume(self, run_id: str, *, owner: str) -> Run | None:
+    def resume(self, run_id: str, *, owner: str, sender: str = "") -> Run | None:
         """Go on with a stopped or failed training; none if there is no such run.
 
         Raises:
@@ -145,13 +149,13 @@ class Runner:
             run = self.get(run_id)
             if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
                 return None
-            self._check_room(TRAIN, owner)
+            self._check_room(TRAIN, owner, sender)
             folder = Path(run.folder)
             (folder / "stop").unlink(missing_ok=True)
             job = replace(job_from_dict(run.job), resume=holds_checkpoint(folder)).to_dict()
             run = replace(run, status="queued", job=job, pid=os.getpid(), restarts=0)
             write_run(replace(run, interrupted=False))
-            self._lanes[TRAIN].add(folder, owner=owner)
+            self._lanes[TRAIN].add(folder, owner=owner, sender=sender)
         return run
 
     def get(self, run_id: str) -> Run | None:
@@ -233,13 +237,18 @@ class Runner:
             if self._closed.wait(CLEAN_SECONDS):
                 return
 
-    def _check_room(self, lane: str, owner: str) -> None:
+    def _check_room(self, lane: str, owner: str, sender: str) -> None:
         waiting = self._lanes[lane].queue()
         mine = sum(each.owner == owner for each in waiting)
         limits = self._limits
         if mine >= limits.max_waiting_each:
             raise BusyError(
                 f"You have {mine} runs that run or wait already. Stop one, or wait for it to end."
+            )
+        near = sum(each.sender == sender for each in waiting) if sender else 0
+        if near >= max(1, limits.max_waiting // 2):
+            raise BusyError(
+                f"{near} runs wait already that came from your network. Try again in a few minutes."
             )
         if len(waiting) >= limits.max_waiting:
             raise BusyError(f"{len(waiting)} runs wait already. Try again in a few minutes.")

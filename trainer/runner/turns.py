@@ -14,6 +14,9 @@ class Waiting:
     owner: str
     again: bool = False
     """It was running already: it does not queue a second time."""
+    sender: str = ""
+    """The address that asked for it, which is harder to choose than a name; empty where that does
+    not count."""
 
 
 def in_turn(waiting: Sequence[Waiting], running: str | None) -> list[Waiting]:
