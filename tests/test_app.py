@@ -93,13 +93,15 @@ def predict_several(page: Page, folder: Path) -> None:
         (folder / f"{number}.png").write_bytes(png(number))
     (folder / "2.png").write_bytes(b"no picture")
     page.get_by_text("Several pictures at once").click()
-    page.locator("input[type=file]").last.set_input_files([folder / f"{n}.png" for n in range(3)])
+    page.locator("#predict-files input[type=file]").set_input_files(
+        [folder / f"{n}.png" for n in range(3)]
+    )
     page.get_by_role("button", name="Predict them all").click()
-    rows = page.locator(".lab-table tr")
+    rows = page.locator("#predict-table tr")
     expect(rows).to_have_count(4)
-    expect(page.locator(".lab-table img")).to_have_count(2)
+    expect(page.locator("#predict-table img")).to_have_count(2)
     drawn = "image => image.decode().then(() => image.naturalWidth)"
-    assert page.locator(".lab-table img").last.evaluate(drawn) > 0
+    assert page.locator("#predict-table img").last.evaluate(drawn) > 0
     expect(rows.nth(2)).to_contain_text("%")
     expect(rows.nth(3)).to_contain_text("is not a picture")
     with page.expect_download() as download:
@@ -146,6 +148,10 @@ def test_digits_are_swept_trained_through_a_reload_and_predicted(
     page.locator("#predict-examples img").nth(3).click()
     expect(page.locator("#predict-answer")).to_contain_text("%")
     predict_several(page, tmp_path)
+    gone = time.monotonic() + 30
+    while left := list(app.runs.glob("*/thumbnails/*")):
+        assert time.monotonic() < gone, left  # nobody's pictures stay where they were shown
+        time.sleep(0.2)
     page.set_viewport_size({"width": 390, "height": 844})
     time.sleep(1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pictures import png
 from tiny import stop_after, tiny_config, tiny_data
 from trainer import probe
 from trainer.__main__ import main
+from trainer.cli import _same_dataset
 from trainer.data import load_data
 from trainer.errors import CheckpointError
 from trainer.events import Done, Event, Planned, Progress, Step, Stopped
@@ -448,6 +450,48 @@ def test_a_training_goes_on_with_its_own_pictures_alone(tmp_path: Path) -> None:
         list(execute(replace(job, resume=True), run))
     shutil.rmtree(tmp_path / "pets" / "birds")
     assert isinstance(list(execute(replace(job, resume=True), run))[-1], Done)
+
+
+def test_a_long_training_does_not_need_what_the_cache_has_dropped_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRLAB_CACHE", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for number in range(24):
+            archive.writestr(f"{'cats' if number % 2 else 'dogs'}/{number}.png", png(number))
+    for drop in (False, True):
+        job = _job(tmp_path / "pets.zip")
+        events = []
+        for event in execute(job, tmp_path / f"run-{drop}"):
+            events.append(event)
+            if isinstance(event, Step) and event.step == 1:
+                home = next((tmp_path / "cache" / "zips").iterdir())
+                os.utime(home, (1e9, 1e9))
+                if drop:
+                    shutil.rmtree(home)
+                    shutil.rmtree(tmp_path / "cache" / "decoded")
+        assert isinstance(events[-1], Done)
+        # While it trains it says at each checkpoint that it uses them.
+        for home in (tmp_path / "cache" / "zips").iterdir():
+            assert time.time() - home.stat().st_mtime < 60
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("digits", "digits", True),
+        ("ada/pets", "hf://datasets/ada/pets", True),
+        ("ada/pets@c0ffee", "ada/pets", True),
+        ("ada/pets@c0ffee", "ada/pets@main", False),
+        ("ada/pets", "ada/cats", False),
+        ("digits", "ada/pets", False),
+        (".", "./", True),
+        ("~nobody/pets", "~nobody/cats", False),
+        ("x" * 5000, "\0", False),
+    ],
+)
+def test_a_dataset_is_known_by_its_other_names(one: str, other: str, same: bool) -> None:
+    assert _same_dataset(one, other) is _same_dataset(other, one) is same
 
 
 def test_a_plan_names_a_command_that_means_the_same(folder: Path, tmp_path: Path) -> None:

@@ -19,8 +19,11 @@ def redeem(kept: Confirmations, visitor: str, word: object) -> Job:
 
 def test_a_word_brings_back_what_was_shown_and_only_once() -> None:
     kept = Confirmations()
+    assert not kept.waits("ada", "run")
     word = kept.issue("ada", "run", JOB)
+    assert kept.waits("ada", "run") and not kept.waits("bob", "run")
     assert redeem(kept, "ada", word) == JOB
+    assert not kept.waits("ada", "run")
     with pytest.raises(HubError, match="Check the name"):
         redeem(kept, "ada", word)
 

@@ -300,6 +300,19 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused_early(hub, client):
     assert refused["seconds"] < 5
 
 
+def test_a_file_that_packs_well_without_a_dictionary_is_refused_before_it_is_unpacked(hub, client):
+    table = pa.table({"image": pa.array([b"\0" * 4_000_000] * 40), "label": [0, 1] * 20})
+    bomb = parquet_of(
+        table, compression="zstd", use_dictionary=["label"], store_schema=False, row_group_size=40
+    )
+    assert len(bomb) < 100_000
+    hub.dataset("eve/plain-bomb", {"train.parquet": bomb})
+    refused = client.ask("dataset", "eve/plain-bomb", {"max_unpacked_bytes": 50_000_000})
+    assert refused["error"] == "DatasetError"
+    assert "unpacks to more than 50 MB" in refused["message"]
+    assert refused["seconds"] < 3
+
+
 @pytest.mark.parametrize(
     ("limits", "says"),
     [

@@ -241,12 +241,17 @@ def test_a_file_that_lies_elsewhere_is_not_fetched(tmp_path: Path, path: str) ->
 
 @pytest.mark.parametrize(
     ("headers", "expected"),
-    [([(b"host", b"abc.gradio.live")], "203.0.113.9"), ([(b"host", b"localhost:7860")], "")],
+    [
+        ([(b"host", b"lab.example")], "203.0.113.9"),
+        ([(b"host", b"lab.example")], "2001:db8::7"),
+        ([(b"host", b"abc.gradio.live")], ""),  # a share link ends in a tunnel on this machine
+        ([(b"host", b"localhost:7860")], ""),
+    ],
 )
 def test_an_event_knows_the_address_that_it_came_from(
     headers: list[tuple[bytes, bytes]], expected: str
 ) -> None:
-    client = ("203.0.113.9" if expected else "127.0.0.1", 5)
+    client = (expected or "127.0.0.1", 5)
     scope = {"type": "http", "client": client, "headers": headers}
     assert sender() == ""  # outside of any event
     token = LocalContext.request.set(gr.Request(Request(scope)))

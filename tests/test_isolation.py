@@ -112,7 +112,7 @@ def test_no_file_of_a_run_or_of_the_machine_is_a_picture(world: World, number: i
         value = {"path": path, **METAS[number]}
         told = _told(world.bob, "predict-image", "change", {"predict-image": value})
         assert "should not" not in told  # a mistake of ours is worded so
-        _told(world.bob, "Predict them all", "click", {"Pictures": [value]})
+        _told(world.bob, "predict-many", "click", {"predict-files": [value]})
     runs = [json.loads(path.read_text()) for path in world.app.runs.glob("*/run.json")]
     assert [run["job"]["images"] for run in runs if run["kind"] == "predict"] == []
 

@@ -119,7 +119,7 @@ def test_larger_batches_are_tried_for_looking_only(speeds: Any) -> None:
     assert all(runtime.batch_size == 8 for runtime in tried)
 
 
-@pytest.mark.parametrize("at_once", [2, 4, 24])
+@pytest.mark.parametrize("at_once", [1, 2, 4, 24])
 @pytest.mark.parametrize("training", [False, True])
 def test_no_pass_takes_more_than_fits(at_once: int, training: bool, speeds: Any) -> None:
     """A run that is begun again for lack of memory would die of the same measurement."""

@@ -159,10 +159,11 @@ def test_the_model_that_is_published_is_the_one_that_was_shown(
     expect(publish).to_contain_text("Publish ada/shown, private")
     page.get_by_role("tab", name="Train").click()
     page.locator("#start-train").click()
-    page.wait_for_timeout(500)
+    second = first
+    while second["run_id"] == first["run_id"] or second["status"] != "done":
+        page.wait_for_timeout(500)
+        second = runs_of(local, "train")[-1]
     expect(page.locator("#run-bar")).not_to_be_visible()
-    second = runs_of(local, "train")[-1]
-    assert second["run_id"] != first["run_id"]
     page.get_by_role("tab", name="Publish").click()
     expect(publish).to_contain_text("Publish ada/shown, private")
 

@@ -1,5 +1,7 @@
 """The runner with its real worker processes: queue, stop, resume, and a worker that dies."""
 
+import errno
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,7 +34,7 @@ from trainer.runner.folder import (
     write_run,
 )
 from trainer.runner.journal import append_event, last_events, read_events
-from trainer.runner.lane import worker_environment
+from trainer.runner.lane import Lane, worker_environment
 from trainer.runner.lock import boot_id, held, is_held
 from trainer.runner.restart import after_death, in_words
 from trainer.runner.turns import Waiting, in_turn
@@ -320,6 +323,45 @@ def test_many_that_submit_at_once_do_not_take_more_places_than_there_are(runner:
         _ended(runner, run)
 
 
+def test_the_order_that_is_shown_is_the_one_that_is_carried_out(tmp_path: Path) -> None:
+    lane = Lane(
+        "x", niceness=0, max_seconds=1.0, limits=Limits(), home=(tmp_path / "names", tmp_path)
+    )
+    process: Any = SimpleNamespace(stdin=io.StringIO())
+    lane._process, lane._vitals, lane._ready = process, vitals.Vitals(0), True
+    for name in ("ada 1", "ada 2", "bob 1", "ada 3", "bob 2"):
+        lane.add(Path(name), owner=name[:3])
+    shown = [each.folder.name for each in lane.queue()]
+    for name in shown:
+        lane._hear(f"ended {name}\n")
+    assert process.stdin.getvalue().splitlines() == shown
+    assert shown == ["ada 1", "bob 1", "ada 2", "bob 2", "ada 3"]
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tries = []
+
+    def refused(*_: object, **__: object) -> None:
+        tries.append(time.monotonic())
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("trainer.runner.lane.subprocess.Popen", refused)
+    monkeypatch.setattr("trainer.runner.lane.RESTART_SECONDS", 0.01)
+    lane = Lane(
+        "x",
+        niceness=0,
+        max_seconds=1.0,
+        limits=Limits(),
+        home=(tmp_path / "names", tmp_path / "log"),
+    )
+    lane.start()
+    _wait(lambda: len(tries) > 2)
+    lane.close()
+    assert "Cannot allocate memory" in capfd.readouterr().err
+
+
 def test_one_address_leaves_room_for_others_and_for_predictions(tmp_path: Path) -> None:
     """A visitor's name is theirs to choose, so that one could take all places under many."""
     runner = Runner(tmp_path / "runs", limits=Limits(max_waiting=8))
@@ -331,8 +373,11 @@ def test_one_address_leaves_room_for_others_and_for_predictions(tmp_path: Path) 
         with pytest.raises(BusyError, match="4 runs wait already that came from your network"):
             runner.submit(job, owner="eve again", sender="203.0.113.9")
         runner.submit(job, owner="ada", sender="198.51.100.1")
-    for number in range(3):
-        runner.submit(predict, owner=f"pupil {number}:predict", sender="203.0.113.9")
+    runner.submit(predict, owner="pupil:predict", sender="203.0.113.9")
+    with pytest.raises(BusyError, match="6 runs wait already that came from your network"):
+        for number in range(4):
+            runner.submit(predict, owner=f"eve {number}:predict", sender="203.0.113.9")
+    runner.submit(predict, owner="ada:predict", sender="198.51.100.1")
     for number in range(3):  # at this machine nobody is counted
         runner.submit(_train(LONG), owner=f"here {number}")
     with pytest.raises(BusyError, match="8 runs wait already"):
@@ -424,7 +469,7 @@ def test_a_run_whose_worker_dies_again_and_again_is_not_begun_again_for_ever(
     assert isinstance(died, Failed)
     assert died.error == "WorkerDied"
     assert "begun again 3 times" in died.message
-    assert "resume" in died.message
+    assert "go on from it" in died.message
 
 
 def test_after_a_lack_of_memory_a_run_takes_half_as_many_images_at_once(tmp_path: Path) -> None:

@@ -9,18 +9,23 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.allocator import keep_freed_memory
 from trainer.config import Config, config_for
+from trainer.data.load import HUB_PREFIX as DATASET_PREFIX
+from trainer.data.load import pinned
 from trainer.errors import ConfigError, UserError
 from trainer.events import (
     Failed,
     Preflight,
+    Started,
     Stopped,
 )
+from trainer.hub_client import parse_hub_name
 from trainer.jobs import Job, job_from_dict
 from trainer.printing import JsonPrinter, WordPrinter
 from trainer.runner.folder import (
@@ -31,6 +36,7 @@ from trainer.runner.folder import (
     read_folder,
     record,
 )
+from trainer.runner.journal import read_events
 from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
@@ -194,7 +200,8 @@ def _resumed(job: Job, folder: Path, given: Mapping[str, Any]) -> Job:
             f"{_value(getattr(old.config, name))} there, not {_value(given[name])}. Leave the "
             "option out, or train anew with another --output-dir."
         )
-    config = job.config if "preset" in given else replace(old.config, **given)
+    other = given.get("preset", old.config.preset) != old.config.preset
+    config = job.config if other else replace(old.config, **given)
     return replace(job, config=old.config if has_checkpoint else config, resume=has_checkpoint)
 
 
@@ -203,20 +210,41 @@ def _value(value: object) -> str:
 
 
 def _split_as_trained(job: Job, given: Mapping[str, Any]) -> Job:
-    """Split a run's own dataset as its training did: another split would measure the model on
-    pictures that it has learned from."""
-    model = Path(job.model).expanduser()
-    run = read_folder(model) or read_folder(model.parent)
+    """Split a run's own dataset as its training did, at the commit that it was then: otherwise the
+    model would be measured on pictures that it has learned from."""
+    model = _path(job.model)
+    folder = model if read_folder(model) else model.parent
+    run = read_folder(folder)
     if run is None or run.kind != "train":
         return job
     old = job_from_dict(run.job)
     if not _same_dataset(old.dataset, job.dataset):
         return job
+    started = [event for event in read_events(folder)[0] if isinstance(event, Started)]
+    revision = started[-1].dataset_revision if started else ""
     split = {name: getattr(old.config, name) for name in ("split_seed", "valid_fraction")}
-    return replace(job, config=replace(job.config, **{**split, **given}))
+    return replace(
+        job,
+        dataset=pinned(job.dataset, revision or None),
+        config=replace(job.config, **{**split, **given}),
+    )
 
 
 def _same_dataset(one: str, other: str) -> bool:
-    """Whether two words mean the same pictures, also where a path is written in two ways."""
-    paths = [Path(each).expanduser() for each in (one, other)]
-    return one == other or all(path.exists() for path in paths) and paths[0].samefile(paths[1])
+    """Whether two words mean the same pictures, also where they are written in two ways; of a
+    dataset on the Hub, no revision means the one that the other names."""
+    if one == other:
+        return True
+    with suppress(OSError, ValueError):  # what is no path, or a path to nothing
+        return _path(one).samefile(_path(other))
+    ids = [parse_hub_name(each.removeprefix(DATASET_PREFIX)) for each in (one, other)]
+    if ids[0] is None or ids[1] is None:
+        return False
+    named = {found.revision for found in ids if found and found.revision}
+    return ids[0].repo_id == ids[1].repo_id and len(named) < 2
+
+
+def _path(words: str) -> Path:
+    with suppress(RuntimeError):  # the home of somebody who is not there
+        return Path(words).expanduser()
+    return Path(words)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data import Data, Split
+from trainer.data.decoded import DecodedSplit
 from trainer.errors import DatasetError
 from trainer.events import Evaluated, Event
 from trainer.export import LoadedModel
@@ -23,9 +24,20 @@ from trainer.runtime import Runtime
 
 
 def evaluate(
-    loaded: LoadedModel, data: Data, split_name: str, runtime: Runtime
+    loaded: LoadedModel,
+    data: Data,
+    split_name: str,
+    runtime: Runtime,
+    images: DecodedSplit | None = None,
 ) -> Generator[Event, None, Evaluated]:
     """The split's accuracy, loss, per-class figures and confusion matrix.
+
+    Args:
+        loaded: an exported model.
+        data: the dataset.
+        split_name: train, valid or test.
+        runtime: where and how to compute.
+        images: the split's pictures as the model sees them, where they are open already.
 
     Yields:
         Progress, at last Evaluated.
@@ -36,7 +48,8 @@ def evaluate(
     began = time.perf_counter()
     split = _split(data, split_name)
     labels = _labels(split, data.class_names, loaded.class_names)
-    images = yield from decoded(split, loaded.preprocess)
+    if images is None:
+        images = yield from decoded(split, loaded.preprocess)
     text = f"Looking at the {split.name} pictures"
     probs = yield from infer(loaded.model, images, loaded.preprocess, runtime, text=text)
     result = _figures(probs, split, labels, loaded, time.perf_counter() - began)

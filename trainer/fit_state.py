@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainer import disk
 from trainer.checkpoint import Checkpoint, save_checkpoint
+from trainer.data.room import touch
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import Event, Note, Progress
 from trainer.learner import Learner
@@ -121,6 +122,8 @@ def save(run: Fit) -> Path:
     """
     began = time.perf_counter()
     _check_finite(run)
+    if run.learner.data.kept:
+        touch(run.learner.data.kept)
     tensors = {"model": run.learner.model.state_dict()}
     if run.best:
         tensors["best"] = run.best

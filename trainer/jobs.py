@@ -19,6 +19,10 @@ PUBLISHING = ("preflight", "publish", "push", "push-demo", "push-data")
 KINDS = ("check", "estimate", "sweep", "train", "evaluate", "predict", "export", *PUBLISHING)
 
 
+THUMBNAILS = "thumbnails"
+"""Where a prediction leaves them, in its run folder; whoever asked for them removes them."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     kind: str

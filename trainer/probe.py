@@ -129,7 +129,7 @@ def _measure(
         set_mode(model, frozen=not training, pretrained=config.pretrained)
         most = at_once or 2 * images_at_once(image_size)
         count = min(images_at_once(image_size), most)
-        best = replace(runtime, batch_size=max(2, count // 2) if training else count)
+        best = replace(runtime, batch_size=max(min(2, most), count // 2) if training else count)
         best = replace(best, threads=best.threads or torch.get_num_threads())
         speed = _speed(model, best, image_size, training=training, best=0.0)
         best = replace(best, images_per_second=speed)

@@ -15,12 +15,13 @@ from trainer.data.names import title_of
 from trainer.errors import HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress
 from trainer.hub_client import HUB_PREFIX
-from trainer.jobs import Job, Work
+from trainer.jobs import THUMBNAILS, Job, Work
 from trainer.opening import checked_data, open_data, usable_data
 from trainer.stopping import stoppable
 
 if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the functions
     from trainer.data import Data
+    from trainer.data.decoded import DecodedSplit
     from trainer.export import LoadedModel
     from trainer.learner import Learner
     from trainer.opening import ViewOf
@@ -124,7 +125,9 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         result = evaluate_features(loaded, learner.features.valid, data, "valid")
         yield result
     else:
-        whole = _evaluation(loaded, data, replace(job, split="valid"))
+        # Open since the run began: hours later the cache may have dropped them, and the originals.
+        images = learner.valid_images if loaded.preprocess == learner.preprocess else None
+        whole = _evaluation(loaded, data, replace(job, split="valid"), images)
         result = yield from stoppable(whole, should_stop)
     _write_worst(result, data, folder)
     done = Done(
@@ -159,7 +162,7 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
 
     classifier = open_classifier((yield from _model_folder(job)), job.config)
     images = [(name, read_file(Path(name))) for name in job.images]
-    thumbnails = folder / "thumbnails" if job.thumbnails else None
+    thumbnails = folder / THUMBNAILS if job.thumbnails else None
     if thumbnails is not None:
         thumbnails.mkdir(exist_ok=True)
     answers = predict(classifier, images, top=job.top, thumbnails=thumbnails)
@@ -242,14 +245,16 @@ def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "Loade
     return load_model(target)
 
 
-def _evaluation(loaded: "LoadedModel", data: "Data", job: Job) -> Generator[Event, None, Evaluated]:
+def _evaluation(
+    loaded: "LoadedModel", data: "Data", job: Job, images: "DecodedSplit | None" = None
+) -> Generator[Event, None, Evaluated]:
     """Evaluate in float32."""
     from trainer.evaluate import evaluate
     from trainer.runtime import exact_runtime
 
     runtime = exact_runtime(job.config)
     loaded.model.to(runtime.device)
-    return (yield from evaluate(loaded, data, job.split, runtime))
+    return (yield from evaluate(loaded, data, job.split, runtime, images))
 
 
 def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:

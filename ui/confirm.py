@@ -50,6 +50,12 @@ class Confirmations:
                 self._forget(visitor, run_id)
         return shown.word
 
+    def waits(self, visitor: str, run_id: str) -> bool:
+        """Whether what this run asked for can be confirmed now."""
+        with self._lock:
+            shown = self._kept.get((visitor, run_id))
+        return shown is not None and shown.until >= time.monotonic()
+
     @contextmanager
     def redeemed(self, visitor: str, word: object) -> Iterator[Job]:
         """The job of a word; it is used up, unless the block fails.

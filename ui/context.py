@@ -5,8 +5,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from gradio.context import LocalContext
@@ -144,7 +145,11 @@ def is_online() -> bool:
 
 
 def sender() -> str:
-    """The address of whoever sent the event that is handled now; empty for this machine."""
+    """The address of whoever sent the event that is handled now; empty for this machine, and for
+    all who come through a share link or a proxy on it."""
     event = LocalContext.request.get(None)
     request = event.request if event is not None else None
-    return client_of(request.scope, request.headers) if request is not None else ""
+    address = client_of(request.scope, request.headers) if request is not None else ""
+    with suppress(ValueError):
+        return "" if ip_address(address).is_loopback else address
+    return address

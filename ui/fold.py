@@ -45,7 +45,10 @@ class Fold:
     phases: list[PhaseStarted] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     last_step: Step | None = None
+    received: int = 0
+    """Steps that the journal held."""
     stride: int = 1
+    """One in so many of them is kept."""
     epochs: list[EpochDone] = field(default_factory=list)
     evaluated: Evaluated | None = None
     done: Done | None = None
@@ -129,7 +132,8 @@ class Fold:
         if self.steps and step.step <= self.steps[-1].step:
             self.steps = [kept for kept in self.steps if kept.step < step.step]
             self.epochs = [kept for kept in self.epochs if kept.step < step.step]
-        if step.step % self.stride == 0:
+        if self.received % self.stride == 0:  # not by its number: the journal holds every so many
             self.steps.append(step)
+        self.received += 1
         if len(self.steps) > MAX_STEPS:
             self.steps, self.stride = self.steps[::2], self.stride * 2

@@ -70,9 +70,15 @@ def build_predict_tab() -> PredictTab:
             )
             small_print = gr.HTML(empty_words(has_model=False))
     with gr.Accordion("Several pictures at once", open=False):
-        files = gr.File(label="Pictures", file_count="multiple", file_types=["image"], height=140)
-        start_many = gr.Button("Predict them all", variant="primary")
-        table = gr.HTML("")
+        files = gr.File(
+            label="Pictures",
+            file_count="multiple",
+            file_types=["image"],
+            height=140,
+            elem_id="predict-files",
+        )
+        start_many = gr.Button("Predict them all", variant="primary", elem_id="predict-many")
+        table = gr.HTML("", elem_id="predict-table")
         csv = gr.DownloadButton("Download as CSV", visible=False)
     return PredictTab(
         model=model,

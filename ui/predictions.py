@@ -4,6 +4,7 @@ import asyncio
 import base64
 import csv
 import io
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from trainer.data.picture import decode
 from trainer.data.sheet import read_sheet
 from trainer.errors import PictureError
 from trainer.events import Failed, Predicted
-from trainer.jobs import Job
+from trainer.jobs import THUMBNAILS, Job
 from trainer.limits import Limits
 from trainer.runner import Run
 from trainer.runner.folder import ENDED
@@ -55,19 +56,22 @@ async def predict(
     run = context.submit(_job(context, model, images), owner=f"{visit.visitor}:predict")
     answers = Answers(Path(run.folder), [])
     offset, waited = 0, 0.0
-    while waited < PATIENCE_SECONDS:
-        status = (context.runner.get(run.run_id) or run).status
-        events, offset = context.runner.events(run.run_id, offset)
-        answers.given.extend(event for event in events if isinstance(event, Predicted))
-        failed = next((event for event in events if isinstance(event, Failed)), None)
-        if status in ENDED or events:
-            yield replace(answers, failed=failed)
-        if status in ENDED:
-            return
-        pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 10))
-        await asyncio.sleep(pause)
-        waited += pause
-    context.runner.stop(run.run_id)
+    try:
+        while waited < PATIENCE_SECONDS:
+            status = (context.runner.get(run.run_id) or run).status
+            events, offset = context.runner.events(run.run_id, offset)
+            answers.given.extend(event for event in events if isinstance(event, Predicted))
+            failed = next((event for event in events if isinstance(event, Failed)), None)
+            if status in ENDED or events:
+                yield replace(answers, failed=failed)
+            if status in ENDED:
+                return
+            pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, waited / 10))
+            await asyncio.sleep(pause)
+            waited += pause
+    finally:  # also where the visitor has left
+        context.runner.stop(run.run_id)
+        shutil.rmtree(answers.folder / THUMBNAILS, ignore_errors=True)
     message = f"No answer within {seconds(PATIENCE_SECONDS)}; somebody's runs may be before yours."
     yield replace(answers, failed=Failed(error="Timeout", message=message))
 
@@ -126,7 +130,7 @@ class Table:
     def _row(self, answer: Predicted, number: int, folder: Path) -> str:
         name, prob = answer.probs[0] if answer.probs else (answer.error, None)
         return (
-            f"<tr><td>{_thumbnail(folder / 'thumbnails' / f'{number}.jpg')}</td>"
+            f"<tr><td>{_thumbnail(folder / THUMBNAILS / f'{number}.jpg')}</td>"
             f"<td>{text(shorten(self._names[number], 40))}</td>"
             f"<td>{text(name)}</td><td>{'' if prob is None else percent(prob)}</td></tr>"
         )

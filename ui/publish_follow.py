@@ -55,9 +55,12 @@ def offered_model(
 
 
 def asked_about(context: Context, visit: Visit) -> Run | None:
-    """The training that the visitor last asked the Hub about, and has not published since."""
+    """The training that the visitor is about to publish: the Hub would take it, and they have not
+    published since."""
     asked = context.run(visit, "preflight")
-    if asked is None or not asked.job["model"] or _is_used(context, visit, asked):
+    if asked is None or _is_used(context, visit, asked):
+        return None
+    if not context.confirmations.waits(visit.visitor, asked.run_id):
         return None
     return context.runner.get(Path(asked.job["model"]).name)
 

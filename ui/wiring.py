@@ -271,10 +271,12 @@ def _wire_next(page: Page, context: Context) -> None:
     def to_publish(value: Any) -> dict[Any, Any]:
         visit, run = shown(value)
         updates: dict[Any, Any] = {tabs: gr.Tabs(selected="publish")}
-        asked = asked_about(context, visit)
-        if run is not None and (asked is None or asked.run_id != run.run_id):
+        if run is not None:
             models = predict_choices(context, visit)
-            updates |= offered_model(publish, context, visit, run, models) | unasked(publish)
+            updates |= offered_model(publish, context, visit, run, models)
+            asked = asked_about(context, visit)
+            if asked is None or asked.run_id != run.run_id:
+                updates |= unasked(publish)
         return updates
 
     browser = [page.frame.browser]

@@ -49,6 +49,7 @@ def load_archive(path: Path, *, valid_fraction: float, split_seed: int, limits: 
         valid=_stamped(data.valid, digest),
         test=_stamped(data.test, digest) if data.test else None,
         provenance=replace(data.provenance, kind="zip"),
+        kept=folder.parent,
         skipped=tuple(sorted(skipped + data.skipped, key=lambda each: each.name)),
     )
 

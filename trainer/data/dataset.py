@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Data:
     provenance: Provenance
     skipped: tuple[Skipped, ...] = ()
     """What the source left out before any picture was decoded (not a picture, too large, …)."""
+    kept: Path | None = None
+    """The folder in our cache that the pictures lie in, if they do; whoever uses them for long
+    touches it."""
 
     @property
     def splits(self) -> tuple[Split, ...]:

@@ -62,7 +62,7 @@ def load_hub_dataset(
         split_rule=data.provenance.split_rule,
         licence=repo.licence,
     )
-    return replace(data, provenance=provenance)
+    return replace(data, provenance=provenance, kept=repo.folder)
 
 
 def _from_pictures(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.data.cache import cache_root
 from trainer.data.names import megabytes
-from trainer.data.room import ensure_room
+from trainer.data.room import ensure_room, touch
 from trainer.errors import DatasetError
 from trainer.hub_client import HubName, connect, hub_errors, quiet_progress, refuse_closed
 from trainer.limits import Limits
@@ -88,6 +88,7 @@ class HubRepo:
             try:
                 for done in as_completed([pool.submit(fetch, path) for path in paths]):
                     done.result()
+                    touch(self.folder)
             finally:
                 pool.shutdown(cancel_futures=True)
 

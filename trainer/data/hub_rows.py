@@ -80,6 +80,16 @@ def open_parquet(path: Path, title: str) -> "ParquetFile":
         raise _damaged(title, error) from error
 
 
+def unpacked_bytes(file: "ParquetFile", columns: Columns) -> int:
+    """Bytes of the two columns once unpacked, a dictionary counted once, as the footer says."""
+    wanted = (columns.image, columns.label)
+    groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+    parts = (group.column(index) for group in groups for index in range(group.num_columns))
+    return sum(
+        part.total_uncompressed_size for part in parts if part.path_in_schema.startswith(wanted)
+    )
+
+
 def count_distinct(file: "ParquetFile", column: str, max_classes: int) -> int | None:
     """How many values a column has; None where it is no label (too many, one, all different)."""
     seen: set[Any] = set()
@@ -116,10 +126,7 @@ def write_rows(
                     rows = _usable(batch, columns, limits)
                     num_bytes += rows.nbytes
                     if num_bytes > limits.max_unpacked_bytes:
-                        raise DatasetError(
-                            f"The dataset {title} unpacks to more than "
-                            f"{megabytes(limits.max_unpacked_bytes)}. Choose a smaller one."
-                        )
+                        raise too_large(title, limits)
                     writer.write_batch(rows.cast(schema))
         temporary.replace(target)
     except pa.ArrowException as error:
@@ -153,16 +160,18 @@ def _batch_rows(file: "ParquetFile", wanted: Sequence[str]) -> int:
     """How many rows may be unpacked at once.
 
     A column with a dictionary repeats a cell at no cost, so that a file of kilobytes unpacks to
-    gigabytes. No cell is larger than its column's dictionary and data, which the footer gives.
+    gigabytes. No cell is larger than its column's dictionary and data, which the footer gives;
+    without a dictionary all cells together are not.
     """
     largest = 1
     for group in range(file.metadata.num_row_groups):
         parts = file.metadata.row_group(group)
         for index in range(parts.num_columns):
             part = parts.column(index)
-            shared = not _PLAIN.issuperset(part.encodings)
-            if shared and part.path_in_schema.startswith(tuple(wanted)):
-                largest = max(largest, part.total_uncompressed_size)
+            if part.path_in_schema.startswith(tuple(wanted)):
+                shared = not _PLAIN.issuperset(part.encodings)
+                size = part.total_uncompressed_size
+                largest = max(largest, size if shared else size // _BATCH_ROWS)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // largest))
 
 
@@ -202,6 +211,14 @@ def _reason(size: int | None, path: object, limits: Limits) -> str | None:
         limit = megabytes(limits.max_picture_bytes)
         return f"is too large ({megabytes(size)}; the limit is {limit})"
     return None
+
+
+def too_large(title: str, limits: Limits) -> DatasetError:
+    """The error for rows that unpack to more than is allowed."""
+    return DatasetError(
+        f"The dataset {title} unpacks to more than {megabytes(limits.max_unpacked_bytes)}. Choose "
+        "a smaller one."
+    )
 
 
 def _damaged(title: str, error: BaseException) -> DatasetError:

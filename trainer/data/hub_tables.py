@@ -20,6 +20,8 @@ from trainer.data.hub_rows import (
     RowFile,
     count_distinct,
     open_parquet,
+    too_large,
+    unpacked_bytes,
     write_rows,
 )
 from trainer.data.names import natural_key, printable
@@ -63,7 +65,7 @@ def load_tables(
     repo.refuse_too_large(paths, limits)
     columns = _columns(repo, choice, chosen, limits)
     sources = {path: repo.download(path) for path in paths}
-    _refuse_too_many_rows(repo, list(sources.values()), limits)
+    _refuse_too_much(repo, list(sources.values()), columns, limits)
     rows = {}
     for kind, split in chosen.items():
         files = [sources[path] for path in choice.files[split]]
@@ -110,13 +112,19 @@ def _columns(repo: HubRepo, choice: Choice, chosen: Mapping[str, str], limits: L
         )
 
 
-def _refuse_too_many_rows(repo: HubRepo, files: Sequence[Path], limits: Limits) -> None:
-    num_rows = 0
+def _refuse_too_much(
+    repo: HubRepo, files: Sequence[Path], columns: Columns, limits: Limits
+) -> None:
+    """Judge the footers, before a row is unpacked."""
+    num_rows = num_bytes = 0
     for path in files:
         with open_parquet(path, repo.title) as file:
             num_rows += file.metadata.num_rows
+            num_bytes += unpacked_bytes(file, columns)
     if num_rows > limits.max_pictures:
         raise repo.too_many(num_rows, limits)
+    if num_bytes > limits.max_unpacked_bytes:
+        raise too_large(repo.title, limits)
     if num_rows == 0:
         raise DatasetError(f"The dataset {repo.title} is empty: its tables hold no rows.")
 

@@ -8,6 +8,7 @@ import re
 import stat
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
 
@@ -24,6 +25,9 @@ from trainer.limits import Limits
 
 MAX_NAME_BYTES = 200
 """Longest name of one file or folder; file systems stop at 255, some encrypted ones earlier."""
+
+_HEADER_BYTES = 30
+"""Before an entry's name and its packed bytes."""
 
 RATIO_FREE_BYTES = 1_000_000
 """Below this unpacked size the ratio does not matter: plain BMP pictures pack 1:1000."""
@@ -45,6 +49,7 @@ def plan(infos: list[ZipInfo], *, archive_bytes: int, limits: Limits) -> ZipPlan
     """
     if len(infos) > limits.max_archive_entries:
         raise too_many_entries(len(infos), limits)
+    _refuse_overlaps(infos)
     files: list[tuple[ZipInfo, PurePosixPath]] = []
     skipped: list[Skipped] = []
     taken: dict[str, int] = {}
@@ -112,6 +117,18 @@ def _decoded(info: ZipInfo) -> str:
         return info.filename.encode("cp437").decode("utf-8")
     except ValueError:
         return info.filename
+
+
+def _refuse_overlaps(infos: list[ZipInfo]) -> None:
+    """Many names for the same bytes; Python's older releases read them all."""
+    spans = sorted(
+        (i.header_offset, i.header_offset + _HEADER_BYTES + i.compress_size) for i in infos
+    )
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
+        raise DatasetError(
+            "The zip's entries overlap: several stand for the same bytes. Such a zip is not "
+            "unpacked; make a new one from the folder of pictures."
+        )
 
 
 def _refuse_entry(info: ZipInfo, parts: list[str], limits: Limits) -> None:

@@ -56,7 +56,11 @@ class Exports:
             with self._lock:
                 if self._closed:
                     return
-                self._process = _start(folder)
+                try:
+                    self._process = _start(folder)
+                except OSError as error:  # PyTorch answers; the copy is made where it is published
+                    sys.stderr.write(f"No ONNX copy of {folder} ({error}).\n")
+                    continue
             code = self._process.wait()
             (folder / f".making-{self._process.pid}-model.onnx").unlink(missing_ok=True)
             if code and not self._closed:

@@ -76,6 +76,8 @@ class Lane:
         self._names_path, self._log = home
         self._waiting: list[Waiting] = []
         self._current: Waiting | None = None
+        self._last: str | None = None
+        """The owner of the run that was handed out last, who has had a turn."""
         self._closed = threading.Event()
         self._ready = False
         self._process: subprocess.Popen[str] | None = None
@@ -106,7 +108,7 @@ class Lane:
         """The run that is carried out, then those that wait, in order."""
         with self._changed:
             current = [self._current] if self._current else []
-            return current + in_turn(self._waiting, self._current.owner if self._current else None)
+            return current + in_turn(self._waiting, self._last)
 
     def current(self) -> Path | None:
         """The folder of the run that is carried out."""
@@ -150,7 +152,15 @@ class Lane:
         self._thread.join(1.0)  # it marks a run that had to be killed
 
     def _serve(self) -> None:
-        while (process := self._start()) is not None:
+        while not self._closed.is_set():
+            try:
+                process = self._start()
+            except OSError as error:
+                sys.stderr.write(f"No worker can be started now ({error}); it is tried again.\n")
+                self._closed.wait(RESTART_SECONDS)
+                continue
+            if process is None:
+                return
             assert process.stdout is not None
             for line in process.stdout:
                 self._hear(line)
@@ -205,7 +215,8 @@ class Lane:
         if not free or not self._waiting:
             return
         assert self._process is not None and self._process.stdin is not None and self._vitals
-        self._current = in_turn(self._waiting, None)[0]
+        self._current = in_turn(self._waiting, self._last)[0]
+        self._last = self._current.owner
         self._waiting.remove(self._current)
         self._vitals.begin(time.monotonic())
         with contextlib.suppress(OSError, ValueError):  # it died: the listening thread finds out

@@ -39,7 +39,7 @@ TRAIN, QUICK = "train", "quick"
 ESTIMATE = "estimate"
 """A run that gives way to whatever else comes into its lane."""
 SHORT = ("predict", ESTIMATE)
-"""Kinds that take no time; of the others one address has at most half of a lane's places."""
+"""Kinds that take no time."""
 LANE_OF = {
     "sweep": TRAIN,
     "train": TRAIN,
@@ -121,8 +121,7 @@ class Runner:
         """
         owner = visitor_named(owner)
         with self._submitting:  # two at once would both find the last place free
-            sender = "" if job.kind in SHORT else sender
-            self._check_room(LANE_OF[job.kind], owner, sender)
+            self._check_room(job.kind, owner, sender)
             run = create_run(self.root, job, owner=owner)
             self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner, sender=sender)
         if job.kind != ESTIMATE and LANE_OF[job.kind] == QUICK:
@@ -149,7 +148,7 @@ class Runner:
             run = self.get(run_id)
             if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
                 return None
-            self._check_room(TRAIN, owner, sender)
+            self._check_room("train", owner, sender)
             folder = Path(run.folder)
             (folder / "stop").unlink(missing_ok=True)
             job = replace(job_from_dict(run.job), resume=holds_checkpoint(folder)).to_dict()
@@ -237,8 +236,9 @@ class Runner:
             if self._closed.wait(CLEAN_SECONDS):
                 return
 
-    def _check_room(self, lane: str, owner: str, sender: str) -> None:
-        waiting = self._lanes[lane].queue()
+    def _check_room(self, kind: str, owner: str, sender: str) -> None:
+        """One address has half of a lane's places, for what takes no time three quarters."""
+        waiting = self._lanes[LANE_OF[kind]].queue()
         mine = sum(each.owner == owner for each in waiting)
         limits = self._limits
         if mine >= limits.max_waiting_each:
@@ -246,7 +246,8 @@ class Runner:
                 f"You have {mine} runs that run or wait already. Stop one, or wait for it to end."
             )
         near = sum(each.sender == sender for each in waiting) if sender else 0
-        if near >= max(1, limits.max_waiting // 2):
+        share = limits.max_waiting * (3 if kind in SHORT else 2) // 4
+        if near >= max(1, share):
             raise BusyError(
                 f"{near} runs wait already that came from your network. Try again in a few minutes."
             )

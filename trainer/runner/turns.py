@@ -19,16 +19,16 @@ class Waiting:
     not count."""
 
 
-def in_turn(waiting: Sequence[Waiting], running: str | None) -> list[Waiting]:
+def in_turn(waiting: Sequence[Waiting], last: str | None) -> list[Waiting]:
     """The runs in the order in which they will be carried out.
 
     Nobody starves: a visitor's first run keeps its place among the first runs of the others.
 
     Args:
         waiting: in the order they came.
-        running: the owner of the run that is carried out now, who has had a turn.
+        last: the owner of the run that is or was carried out last, who has had a turn.
     """
-    turns = Counter([running] if running is not None else [])
+    turns = Counter([last] if last is not None else [])
     ranked = []
     for number, each in enumerate(waiting):
         ranked.append((-1 if each.again else turns[each.owner], number))
