@@ -114,6 +114,27 @@ def test_the_hub_is_asked_with_the_token_that_was_given(
     assert not Path(run.folder, SCRATCH).exists()
 
 
+def test_a_card_that_the_hub_would_not_take_is_said_before_anything_is_made(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may have changed it by hand; then it is published as it is."""
+    with HubEmulator() as hub:
+        hub.users[ADA] = "ada"
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        for front, words in (("license: mit", ""), ("license: [", "front matter is not YAML")):
+            model = tmp_path / f"run {front}" / "model"
+            model.mkdir(parents=True)
+            (model / "README.md").write_text(f"---\n{front}\n---\n# Mine\n")
+            job = replace(_job(model=str(model.parent)), parts=("push",))
+            run = runner.publish(job, owner="a", token=ADA)
+            _wait(lambda run=run: _ended(run) and not runner._publisher._taken)
+            (asked,) = [e for e in read_events(Path(run.folder))[0] if isinstance(e, Preflight)]
+            assert asked.ok is not bool(words)
+            assert words in asked.findings[-1][1]
+        assert hub.repos == {}
+
+
 def test_neither_the_run_nor_the_token_is_on_a_command_line(
     runner: Runner, silent_hub: str
 ) -> None:
@@ -320,6 +341,19 @@ def test_a_publication_ends_within_seconds_of_an_app_that_is_killed(
     _wait(lambda: _now(run).status == "stopped")
     assert not (folder / SCRATCH).exists()
     runner.close()
+
+
+@pytest.mark.parametrize("module", ["__main__", "runner.publishing", "runner.worker"])
+def test_no_process_goes_past_our_limits_with_the_client_for_xet_storage(module: str) -> None:
+    """It knows nothing of our time limits, retries and stops."""
+    script = (
+        f"import trainer.{module}; from huggingface_hub import constants; "
+        "print(constants.HF_HUB_DISABLE_XET)"
+    )
+    environment = {k: v for k, v in worker_environment().items() if k != "HF_HUB_DISABLE_XET"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
 
 
 @pytest.mark.parametrize("module", ["publishing", "worker"])

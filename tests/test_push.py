@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 from hub_emulator import HubEmulator, unused_endpoint
 from hub_faults import Faults
 from hub_repos import Repo
+from hub_tokens import Token
 from pictures import png
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -285,6 +286,23 @@ def test_preflight_names_every_problem_and_makes_nothing(hub, client):
         assert (answer["code"], found["ok"]) == (2, False)
         assert words in found["findings"][-1][1]
     assert ("models", "ada/free") not in hub.repos
+
+
+def test_a_fine_grained_token_is_asked_what_it_may_write_to(hub, client):
+    everywhere = {"user/ada": ("repo.content.read", "repo.write")}
+    reads = {"user/ada": ("repo.content.read",), "model/ada/mine": ("repo.write",)}
+    hub.users["hf_fineEverywhere"] = Token(user="ada", role="fineGrained", permissions=everywhere)
+    hub.users["hf_fineMine"] = Token(user="ada", role="fineGrained", permissions=reads)
+    for token, name, code in (
+        ("hf_fineEverywhere", "ada/any", 0),
+        ("hf_fineMine", "ada/mine", 0),
+        ("hf_fineMine", "ada/other", 2),
+    ):
+        answer = client.ask("command", ["preflight", name, "--json"], HF_TOKEN=token)
+        found = json.loads(answer["out"].splitlines()[-1])
+        assert (answer["code"], found["ok"]) == (code, not code), answer["out"]
+        if code:
+            assert "may not write to ada/other: it is a fine-grained one" in str(found["findings"])
 
 
 def test_a_training_that_is_to_be_pushed_asks_first(hub, client):

@@ -16,6 +16,7 @@ from pictures import fill, png
 from tiny_models import CLASSES, tiny_repo, tiny_weights
 from trainer.export import load_model
 from trainer.features import body_digest
+from trainer.publish import demo
 
 MEAN = [0.4, 0.5, 0.6]
 
@@ -71,6 +72,24 @@ def test_a_training_takes_the_body_and_the_preprocessing_and_leaves_the_classes(
     card = (home / "run" / "model" / "README.md").read_text()
     assert yaml.safe_load(card.split("---")[1])["base_model"] == "ada/base"
     assert repo.refs["main"] in card
+
+
+@pytest.mark.parametrize("licence", ["cc-by-nc-4.0", ""])
+def test_the_licence_is_that_of_the_weights_it_began_from(
+    licence: str, hub: HubEmulator, client: HubClient, home: Path, pictures: str
+) -> None:
+    """Not that of timm's own weights for the architecture."""
+    name = "nc" if licence else "unstated"
+    text = f"---\nlicense: {licence}\n---\n" if licence else "# Mine\n"
+    hub.model(f"eve/{name}", tiny_repo() | {"README.md": text})
+    done = client.ask("train", pictures, f"hf-hub:eve/{name}", str(home / f"run-{name}"))
+    assert done.get("events", [])[-1:] == ["Done"], done
+    folder = home / f"run-{name}" / "model"
+    kept = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
+    assert (kept.get("license", ""), "tag" in kept) == (licence, False)
+    front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert (front["license"], front["base_model"]) == (licence or "unknown", f"eve/{name}")
+    assert demo._license(folder) == (licence or "other")
 
 
 def test_a_sweep_and_an_estimate_start_from_it_too(

@@ -14,7 +14,7 @@ from timm.models import save_for_hf
 
 from trainer.errors import ModelError
 from trainer.model import TimmModel, channels_last, classifier_of, create, head_of
-from trainer.start import start_of
+from trainer.start import Start, start_of
 from trainer.transforms import Preprocess, preprocess_for
 from trainer.weights import CONFIG, WEIGHTS, open_model
 
@@ -67,7 +67,7 @@ def export_model(
             safe_serialization=True,
             data_config=preprocess.to_timm(),
         )
-        _mend_config(making / CONFIG)
+        _mend_config(making / CONFIG, start)
         (making / WEIGHTS).chmod(0o644)  # safetensors makes it unreadable for others
         shutil.rmtree(folder, ignore_errors=True)  # a resumed run that had ended
         making.replace(folder)
@@ -97,10 +97,16 @@ def load_model(folder: Path) -> LoadedModel:
     return LoadedModel(model, preprocess, config.class_names, config.architecture)
 
 
-def _mend_config(path: Path) -> None:
-    """Take out `model_args.num_classes`: transformers 5.23 would be given it twice."""
+def _mend_config(path: Path, start: Start) -> None:
+    """Take out `model_args.num_classes`: transformers 5.23 would be given it twice. And what timm
+    says of its own weights, where the training began from others."""
     config = json.loads(path.read_text())
     config.get("model_args", {}).pop("num_classes", None)
     if not config.get("model_args"):
         config.pop("model_args", None)
+    if start.source is not None:
+        for name in ("tag", "license", "origin_url", "paper_ids", "paper_name", "description"):
+            config["pretrained_cfg"].pop(name, None)
+        if start.source.licence:
+            config["pretrained_cfg"]["license"] = start.source.licence
     path.write_text(json.dumps(config, indent=2) + "\n")

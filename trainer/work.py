@@ -41,7 +41,11 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         checked_data(job.dataset, job.config, view_of), should_stop
     )
     write_sheet(samples(data, per_class=6, total=24), folder / "sheet")
-    yield Checked(summary=checked.to_dict(), seconds=time.perf_counter() - began)
+    yield Checked(
+        summary=checked.to_dict(),
+        seconds=time.perf_counter() - began,
+        revision=data.provenance.revision or "",
+    )
 
 
 def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from gradio.context import LocalContext
 
+from trainer.data.load import pinned
 from trainer.errors import DatasetError, ModelError
+from trainer.events import Checked
 from trainer.hub import reachable
 from trainer.hub_client import parse_hub_name
 from trainer.jobs import Job
@@ -61,7 +63,8 @@ class Context:
         return run if run is not None and run.kind == kind else None
 
     def dataset(self, visit: Visit) -> str:
-        """The dataset that the visitor chose, as the server remembers it from its check.
+        """The dataset that the visitor chose, as the server remembers it from its check; of one on
+        the Hub the commit that was checked, whatever its owner changes meanwhile.
 
         Raises:
             DatasetError: none is chosen, or its check has not ended well.
@@ -71,7 +74,9 @@ class Context:
             raise DatasetError("Choose pictures first, under “Data and model”.")
         if run.status != "done":
             raise DatasetError("The pictures are still being looked at; wait a moment.")
-        return str(run.job["dataset"])
+        events, _ = self.runner.events(run.run_id)
+        revisions = [event.revision for event in events if isinstance(event, Checked)]
+        return pinned(str(run.job["dataset"]), "".join(revisions[-1:]) or None)
 
     def hub_dataset(self, typed: str) -> str:
         """A Hub id that a visitor typed, so that it cannot be taken for a path.

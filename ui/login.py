@@ -12,6 +12,9 @@ import gradio as gr
 from trainer.errors import HubError
 from ui.origin import is_local, same_origin
 
+MAKES_REPOSITORIES = {"contribute-repos", "write-repos", "manage-repos"}
+"""Scopes of a sign-in, one of which it takes to publish."""
+
 
 @dataclass(slots=True)
 class Login:
@@ -35,6 +38,11 @@ class Login:
         if self.by_sign_in:
             if oauth is None:
                 raise HubError("Sign in with Hugging Face first; the button is above.")
+            if oauth.scope and not MAKES_REPOSITORIES & set(oauth.scope.split()):
+                raise HubError(
+                    "Your sign-in does not let this app make repositories. Sign out, sign in "
+                    "again, and allow it to."
+                )
             return oauth.token
         if "SPACE_ID" in os.environ:
             raise HubError(

@@ -51,7 +51,11 @@ def megabytes(num_bytes: int) -> str:
     return f"{-(-num_bytes // 100_000) / 10:,.1f}".removesuffix(".0") + " MB"
 
 
+_COMMIT = re.compile(r"@[0-9a-f]{40}$")
+
+
 def title_of(dataset: str) -> str:
-    """What people call a dataset: its id, or the last name of its path and nothing before it."""
-    name = dataset.removeprefix("hf://datasets/")
+    """What people call a dataset: its id without a commit, or the last name of its path and nothing
+    before it."""
+    name = _COMMIT.sub("", dataset.removeprefix("hf://datasets/"))
     return PurePath(name).name if name.startswith(("/", ".", "~")) else name

@@ -49,6 +49,8 @@ class Checked:
 
     summary: Mapping[str, object]
     seconds: float = 0.0
+    revision: str = ""
+    """Commit of a dataset on the Hub."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,9 @@ class Account:
     """Organizations that this user may make repositories in."""
     read_only: bool
     """Whether the token is one that may only read."""
+    granted: frozenset[tuple[str, str]] | None = None
+    """What a fine-grained token may write to: `user` or `org` and its name, or `model`, `space` or
+    `dataset` and its id. None: whatever its user may."""
 
 
 def account_of(api: "HfApi", token: str) -> Account:
@@ -43,14 +46,30 @@ def account_of(api: "HfApi", token: str) -> Account:
     orgs = tuple(
         str(org["name"]) for org in answer.get("orgs", ()) if org.get("roleInOrg") in _WRITERS
     )
-    return Account(name=str(answer["name"]), orgs=orgs, read_only=_role(answer) == "read")
+    access = _access(answer)
+    role = access.get("role")  # `read`, `write` or `fineGrained`; a visitor's own sign-in has none
+    return Account(
+        name=str(answer["name"]),
+        orgs=orgs,
+        read_only=role == "read",
+        granted=_granted(access) if role == "fineGrained" else None,
+    )
 
 
-def _role(answer: Mapping[str, Any]) -> str:
-    """`read`, `write` or `fineGrained`; empty for a visitor's own sign-in, which has no role."""
+def _access(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     auth = answer.get("auth")
-    token = auth.get("accessToken") if isinstance(auth, dict) else None
-    return str(token.get("role", "")) if isinstance(token, dict) else ""
+    access = auth.get("accessToken") if isinstance(auth, dict) else None
+    return access if isinstance(access, dict) else {}
+
+
+def _granted(access: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    fine = access.get("fineGrained")
+    scoped = fine.get("scoped") if isinstance(fine, dict) else None
+    return frozenset(
+        (str(each["entity"].get("type")), str(each["entity"].get("name")))
+        for each in scoped or ()
+        if isinstance(each.get("entity"), dict) and "repo.write" in each.get("permissions", ())
+    )
 
 
 def machine_token() -> str:

@@ -61,9 +61,16 @@ def _check_model(model: str) -> None:
 def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     from trainer.publish.publication import Publication
 
-    del job
     yield Progress(text="Asking the Hub", done=0, total=1)
-    yield Publication(wish, token).asked()
+    yield Publication(wish, token).asked(_card(job.model) if wish.kind == "model" else None)
+
+
+def _card(model: str) -> str | None:
+    """The card of a run's model, or of a model folder; somebody may have changed it by hand."""
+    for path in (Path(model, "model", "README.md"), Path(model, "README.md")):
+        if model and path.is_file():
+            return path.read_text(encoding="utf-8", errors="replace")
+    return None
 
 
 def _model(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:

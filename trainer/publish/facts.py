@@ -145,8 +145,7 @@ def run_facts(
         story.add(event)
     config = _config_of(run_folder)
     if config is not None and config.model_name.startswith(HUB_PREFIX):
-        base_model, base_licence = _base(config.model_name)
-        facts = replace(facts, base_model=base_model, base_licence=base_licence)
+        facts = replace(facts, base_model=_base(config.model_name)[0])
         if story.started is not None:  # it names the commit that the branch was then
             config = replace(config, model_name=story.started.model_name)
     return replace(
@@ -185,7 +184,8 @@ def _model_facts(folder: Path) -> RunFacts:
             "of. Choose a run that has finished, or a model folder."
         ) from error
     tag = str(pretrained_cfg.get("tag") or "")
-    base_model, base_licence = _base(f"{model_name}.{tag}" if tag else model_name)
+    stated = str(pretrained_cfg.get("license") or "")  # without a tag the weights were not timm's
+    base_model, base_licence = _base(f"{model_name}.{tag}") if tag else ("", stated)
     return RunFacts(
         model_name=model_name,
         class_names=class_names,

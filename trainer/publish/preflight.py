@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from trainer.errors import HubError, UserError
 from trainer.events import Preflight
 from trainer.publish.account import Account, account_of
+from trainer.publish.card_check import check_card
 from trainer.publish.patience import persist
 from trainer.publish.refusals import refusals
 from trainer.publish.target import Target, check_id, look, refuse
@@ -36,13 +37,14 @@ class Wish:
         check_id(f"owner/{self.repo_id}" if bare else self.repo_id)
 
 
-def preflight(api: "HfApi", wish: Wish, token: str) -> Preflight:
+def preflight(api: "HfApi", wish: Wish, token: str, card: str | None = None) -> Preflight:
     """Ask the Hub everything that would make a publication fail.
 
     Args:
         api: a client for this Hub.
         wish: what is to be published.
         token: whose login; it is asked for its name, its rights and its organizations.
+        card: the README.md, where there is one already.
 
     Returns:
         What was found, in the order of the questions; those after the first problem that makes
@@ -75,8 +77,14 @@ def preflight(api: "HfApi", wish: Wish, token: str) -> Preflight:
         target.append(target_of(wish, account[0]))
         return f"{target[0].repo_id} is yours to write to."
 
+    def readme(text: str) -> str:
+        check_card(text, wish.kind)
+        return "its card is one that the Hub takes."
+
     if asked(login) and asked(namespace):
         asked(lambda: _place(api, target[0], token))
+        if card is not None:
+            asked(lambda: readme(card))
     return Preflight(
         ok=all(level == "ok" for level, _ in findings),
         repo_id=target[0].repo_id if target else wish.repo_id,
@@ -99,6 +107,13 @@ def target_of(wish: Wish, account: Account) -> Target:
         raise HubError(
             f"{account.name} may not write to {owner}. Use one of these as owner: "
             f"{', '.join(allowed[:10])}."
+        )
+    whose = ("user" if owner == account.name else "org", owner)
+    if account.granted is not None and not account.granted & {whose, (wish.kind, repo_id)}:
+        raise HubError(
+            f"The token of {account.name} may not write to {repo_id}: it is a fine-grained one "
+            f"without that permission. Give it “Write access to contents” of {owner}'s "
+            "repositories in the settings of your page on the Hub, or log in with another."
         )
     return Target(repo_id=repo_id, kind=wish.kind, public=wish.public)
 

@@ -42,9 +42,10 @@ class Publication:
         self._patience = Patience(longest)
         be_patient(Patience(min(longest, QUESTION_SECONDS)))  # until something is sent
 
-    def asked(self) -> Preflight:
-        """Ask everything that would make it fail; the answer holds what was found."""
-        return preflight(self.api, self.wish, self.token)
+    def asked(self, card: str | None = None) -> Preflight:
+        """Ask everything that would make it fail, of the card too where there is one already; the
+        answer holds what was found."""
+        return preflight(self.api, self.wish, self.token, card)
 
     def checked(self) -> Preflight:
         """Ask everything that would make it fail.

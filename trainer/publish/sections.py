@@ -143,5 +143,5 @@ def _licence(facts: RunFacts) -> str:
         )
     stated = facts.base_licence
     if not stated or stated == "unknown":
-        return f"Not known: timm states none for the weights that training began from. {trained}"
+        return f"Not known: none is stated for the weights that training began from. {trained}"
     return f"{text(stated)}, the licence of the weights that training began from. {trained}"
