@@ -44,7 +44,8 @@ from ui.zero_gpu import mark_for_gpu
 
 RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
 KEEP_UPLOADS_SECONDS = 86_400.0
-"""How long a Space keeps an uploaded archive; on a machine of yours they stay."""
+"""How long a Space keeps an uploaded archive, or until the runs on it have ended; on a machine of
+yours they stay."""
 
 mark_for_gpu()
 limits = Limits.from_env()
@@ -105,7 +106,8 @@ def _chores() -> list[partial[Any]]:
     """What the sweeper does again and again."""
     chores: list[partial[Any]] = [partial(sweep, temp_root(), max_seconds=limits.max_temp_seconds)]
     if on_space():
-        chores.append(partial(sweep_folders, runner.uploads, max_seconds=KEEP_UPLOADS_SECONDS))
+        seconds, needed = KEEP_UPLOADS_SECONDS, runner.needed_uploads
+        chores.append(partial(sweep_folders, runner.uploads, max_seconds=seconds, needed=needed))
     return chores
 
 

@@ -41,11 +41,12 @@ from trainer.events import (
 from trainer.jobs import Job, execute
 from trainer.metrics import evaluated
 from trainer.predict import predict
-from trainer.publish.card import card_text, is_own_card, write_card
+from trainer.publish.card import card_text, write_card
 from trainer.publish.card_check import MAX_CARD_BYTES, card_problems
 from trainer.publish.facts import FoundRate, RunFacts, run_facts, run_folder_of
 from trainer.publish.front_matter import front_matter
 from trainer.publish.markup import fenced, plain, text
+from trainer.publish.own_card import is_own_card
 from trainer.publish.plots import draw_plots, plots_of
 from trainer.publish.sections import body
 from trainer.runner.folder import create_run, record

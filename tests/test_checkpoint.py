@@ -113,6 +113,15 @@ def test_a_damaged_one_is_passed_over_with_a_note(tmp_path: Path, file: str, how
     assert file.partition(".")[0] in found.skipped[0]
 
 
+def test_after_a_damaged_one_two_good_ones_are_kept_again(tmp_path: Path) -> None:
+    _, newer = _two(tmp_path)
+    (newer / "state.json").write_text("{}")
+    found = load_checkpoint(tmp_path)
+    save_checkpoint(tmp_path, 15, found.tensors, {**found.state, "step": 15})
+    (tmp_path / "ckpt-00000015" / "state.json").write_text("{}")
+    assert load_checkpoint(tmp_path).state["step"] == 10
+
+
 @pytest.mark.parametrize("text", MANIFESTS.values(), ids=MANIFESTS)
 def test_a_manifest_that_is_not_one_is_passed_over(tmp_path: Path, text: str) -> None:
     _, newer = _two(tmp_path)

@@ -477,21 +477,28 @@ def test_a_long_training_does_not_need_what_the_cache_has_dropped_meanwhile(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("old", "new", "same"),
     [
         ("digits", "digits", True),
         ("ada/pets", "hf://datasets/ada/pets", True),
-        ("ada/pets@c0ffee", "ada/pets", True),
-        ("ada/pets@c0ffee", "ada/pets@main", False),
+        ("ada/pets@v1", "ada/pets", True),
+        ("ada/pets@v1", "ada/pets@v1", True),
+        ("ada/pets", "ada/pets@c0ffee", True),  # the commit that it had
+        ("ada/pets", "ada/pets@v2", False),
+        ("ada/pets@v1", "ada/pets@v2", False),
         ("ada/pets", "ada/cats", False),
         ("digits", "ada/pets", False),
-        (".", "./", True),
+        ("here/pets", "hf://datasets/here/pets", False),  # a folder of that name is another thing
+        ("here/pets", "./here/pets", True),
         ("~nobody/pets", "~nobody/cats", False),
         ("x" * 5000, "\0", False),
     ],
 )
-def test_a_dataset_is_known_by_its_other_names(one: str, other: str, same: bool) -> None:
-    assert _same_dataset(one, other) is _same_dataset(other, one) is same
+def test_a_dataset_is_known_by_its_other_names(
+    old: str, new: str, same: bool, workplace: Path
+) -> None:
+    (workplace / "here" / "pets").mkdir(parents=True, exist_ok=True)
+    assert _same_dataset(old, new, commit="c0ffee") is same
 
 
 def test_a_plan_names_a_command_that_means_the_same(folder: Path, tmp_path: Path) -> None:

@@ -139,3 +139,17 @@ def test_the_head_is_no_part_of_the_bodys_digest() -> None:
     with torch.no_grad():
         next(learner.model.parameters()).add_(1)
     assert body_digest(learner.model) != before
+
+
+def test_the_head_is_trained_with_the_threads_of_the_run_also_where_features_are_known() -> None:
+    """A sum over two threads rounds otherwise: a resumed run would be another."""
+    before = torch.get_num_threads()
+    try:
+        for _ in range(2):
+            torch.set_num_threads(2)
+            learner = tiny_learner(pretend=True)
+            learner.runtime = replace(learner.runtime, threads=1, images_per_second=1.0)
+            collect(ensure_features(learner))
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,6 +14,11 @@ import pytest
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator, unused_endpoint
 from hub_tables import IMAGE, cells, class_label, parquet, parquet_of, png, two_classes
+from trainer.data.hub_columns import Columns
+from trainer.data.hub_rows import open_parquet, unpacked_bytes
+from trainer.data.hub_tables import _refuse_too_much
+from trainer.errors import DatasetError
+from trainer.limits import Limits
 
 CANARY = "hf_canaryTokenThatMustNeverTravel"
 
@@ -300,17 +307,19 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused_early(hub, client):
     assert refused["seconds"] < 5
 
 
-def test_a_file_that_packs_well_without_a_dictionary_is_refused_before_it_is_unpacked(hub, client):
-    table = pa.table({"image": pa.array([b"\0" * 4_000_000] * 40), "label": [0, 1] * 20})
-    bomb = parquet_of(
-        table, compression="zstd", use_dictionary=["label"], store_schema=False, row_group_size=40
-    )
-    assert len(bomb) < 100_000
-    hub.dataset("eve/plain-bomb", {"train.parquet": bomb})
-    refused = client.ask("dataset", "eve/plain-bomb", {"max_unpacked_bytes": 50_000_000})
-    assert refused["error"] == "DatasetError"
-    assert "unpacks to more than 50 MB" in refused["message"]
-    assert refused["seconds"] < 3
+def test_what_packs_well_without_a_dictionary_is_refused_before_a_row_is_unpacked(tmp_path):
+    images = [b"\0" * 4_000_000] * 40
+    table = pa.table({"image": images, "label": [0, 1] * 20, "image_mask": images})
+    path = tmp_path / "bomb.parquet"
+    path.write_bytes(parquet_of(table, compression="zstd", use_dictionary=["label"]))
+    assert path.stat().st_size < 100_000
+    columns = Columns(image="image", label="label", class_names=None)
+    with open_parquet(path, "bomb") as file:
+        assert 160_000_000 <= unpacked_bytes(file, columns) < 161_000_000  # the mask is not read
+    repo: Any = SimpleNamespace(title="'eve/bomb'")
+    _refuse_too_much(repo, [path], columns, Limits(max_unpacked_bytes=170_000_000))
+    with pytest.raises(DatasetError, match="'eve/bomb' unpacks to more than 150 MB"):
+        _refuse_too_much(repo, [path], columns, Limits(max_unpacked_bytes=150_000_000))
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ from typing import Any
 import pytest
 
 from tiny import tiny_config
-from trainer.errors import BusyError
+from trainer.errors import BusyError, DiskFullError
 from trainer.events import Done, Evaluated, Event, Failed, Note, Started, Step, Stopped, to_json
 from trainer.jobs import Job, job_from_dict
 from trainer.limits import Limits
-from trainer.runner import Run, Runner, vitals
+from trainer.runner import Run, Runner, vitals, worker
 from trainer.runner.folder import (
+    DEVICE_LOST,
     create_run,
     new_run_id,
     read_folder,
@@ -493,6 +494,122 @@ def test_a_run_that_is_killed_again_takes_half_as_many_images_at_once(tmp_path: 
         assert job_from_dict(found.job).at_once == at_once
         run = write_run(replace(found, status="running"))
     assert not after_death(run, in_words(-9), Limits())
+
+
+def test_a_run_that_was_killed_with_little_memory_keeps_its_course(tmp_path: Path) -> None:
+    """Half as many images at once round otherwise; kill -9 has other reasons too."""
+    run = _unfinished(tmp_path, pid=1)
+    for _ in range(3):
+        assert after_death(run, in_words(-9), Limits(), big=False)
+        found = read_folder(Path(run.folder))
+        assert found is not None
+        assert job_from_dict(found.job).at_once is None
+        run = write_run(replace(found, status="running"))
+
+
+def test_a_death_that_the_disk_does_not_take_is_written_down_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else the run would stand there as running, in no queue, until the app is started again."""
+    run = _unfinished(tmp_path, pid=1)
+    lane = Lane("x", niceness=0, max_seconds=1.0, limits=Limits(), home=(tmp_path, tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.runner.restart.append_event", _full)
+        for _ in range(3):
+            lane._after_death(Waiting(Path(run.folder), "a"), "signal 11", big=False)
+            lane._dead = lane._dead[:1]
+        assert lane.queue() == []
+        assert capfd.readouterr().err.count("cannot be written") == 1
+    lane._write_down()
+    assert [each.folder for each in lane.queue()] == [Path(run.folder)]
+    assert _now_of(run).status == "queued"
+    lane._write_down()
+    assert len(lane.queue()) == 1
+
+
+def test_a_waiting_run_that_cannot_be_stopped_on_a_full_disk_waits_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(tmp_path)
+    run = runner.submit(_train(1), owner="a")
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.runner.lane.append_event", _full)
+        with pytest.raises(DiskFullError, match="cannot be taken out of the queue"):
+            runner.stop(run.run_id)
+    assert [each.folder for each in runner._lanes["train"].queue()] == [Path(run.folder)]
+    runner.stop(run.run_id)
+    assert (_now_of(run).status, runner._lanes["train"].queue()) == ("stopped", [])
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _now_of(run: Run) -> Run:
+    found = read_folder(Path(run.folder))
+    assert found is not None
+    return found
+
+
+def test_a_gpu_that_reports_an_error_costs_one_run_and_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error stays with the process: every run after it would fail at its first step."""
+
+    def lost(*_: object, **__: object) -> Iterator[Event]:
+        yield Note(text="began")
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("trainer.runner.folder.execute", lost)
+    run = create_run(tmp_path, _train(1), owner="a")
+    answers = worker.Answers(io.StringIO())
+    assert worker._carry_out(run, Path(run.folder), threading.Event(), answers)
+    failed = read_events(Path(run.folder))[0][-1]
+    assert isinstance(failed, Failed)
+    assert (failed.error, _now_of(run).status) == (DEVICE_LOST, "failed")
+    assert "go on from it" in failed.message
+
+
+def test_a_training_in_its_last_restart_goes_on_after_an_orderly_end_of_the_app(
+    tmp_path: Path,
+) -> None:
+    run = _unfinished(tmp_path, pid=1, status="stopped")
+    run = write_run(replace(run, restarts=3, interrupted=True))
+    runner = Runner(tmp_path)
+    runner.recover()
+    assert [each.folder for each in runner._lanes["train"].queue()] == [Path(run.folder)]
+    assert _now_of(run).restarts == 3
+    runner.close()
+
+
+def test_an_app_that_is_started_while_the_last_one_ends_takes_up_its_runs(tmp_path: Path) -> None:
+    first, second = Runner(tmp_path), Runner(tmp_path)
+    first.recover()
+    run = _unfinished(tmp_path, pid=1)
+    second.recover()
+    assert second._lanes["train"].queue() == []
+    first.close()
+    _wait(second._lanes["train"].queue, 30)
+    assert [each.folder for each in second._lanes["train"].queue()] == [Path(run.folder)]
+    second.close()
+
+
+def test_uploads_that_a_run_works_on_or_will_are_needed(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    wanted = set()
+    for status, interrupted, needed in (
+        ("queued", False, True),
+        ("running", False, True),
+        ("stopped", True, True),
+        ("stopped", False, False),
+        ("done", False, False),
+    ):
+        folder = runner.uploads / f"{status}-{interrupted}"
+        job = replace(_train(1), dataset=str(folder / "pets.zip"))
+        run = create_run(runner.root, job, owner="a")
+        write_run(replace(run, status=status, interrupted=interrupted))
+        wanted |= {folder} if needed else set()
+    assert runner.needed_uploads() == wanted
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,10 @@ def save_checkpoint(
         ) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    for old in _generations(folder)[KEEP:]:
+    generations = _generations(folder)
+    at = generations.index(final)
+    # What is of a later step is damaged, or the run would have gone on from there.
+    for old in generations[:at] + generations[at + KEEP :]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 

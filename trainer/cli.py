@@ -16,8 +16,7 @@ from typing import Any
 
 from trainer.allocator import keep_freed_memory
 from trainer.config import Config, config_for
-from trainer.data.load import HUB_PREFIX as DATASET_PREFIX
-from trainer.data.load import pinned
+from trainer.data.load import hub_name, pinned
 from trainer.errors import ConfigError, UserError
 from trainer.events import (
     Failed,
@@ -25,7 +24,6 @@ from trainer.events import (
     Started,
     Stopped,
 )
-from trainer.hub_client import parse_hub_name
 from trainer.jobs import Job, job_from_dict
 from trainer.printing import JsonPrinter, WordPrinter
 from trainer.runner.folder import (
@@ -190,7 +188,7 @@ def _resumed(job: Job, folder: Path, given: Mapping[str, Any]) -> Job:
     if run is None or run.kind != "train":
         raise ConfigError(f"{folder.name} holds no training to go on with; leave out --resume.")
     old = job_from_dict(run.job)
-    if not _same_dataset(old.dataset, job.dataset):
+    if not _same_dataset(old.dataset, job.dataset, _commit(folder)):
         raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
     changed = [name for name, value in given.items() if value != getattr(old.config, name)]
     if changed and has_checkpoint:
@@ -217,31 +215,39 @@ def _split_as_trained(job: Job, given: Mapping[str, Any]) -> Job:
     run = read_folder(folder)
     if run is None or run.kind != "train":
         return job
-    old = job_from_dict(run.job)
-    if not _same_dataset(old.dataset, job.dataset):
+    old, commit = job_from_dict(run.job), _commit(folder)
+    if not _same_dataset(old.dataset, job.dataset, commit):
         return job
-    started = [event for event in read_events(folder)[0] if isinstance(event, Started)]
-    revision = started[-1].dataset_revision if started else ""
     split = {name: getattr(old.config, name) for name in ("split_seed", "valid_fraction")}
     return replace(
         job,
-        dataset=pinned(job.dataset, revision or None),
+        dataset=pinned(job.dataset, commit or None),
         config=replace(job.config, **{**split, **given}),
     )
 
 
-def _same_dataset(one: str, other: str) -> bool:
-    """Whether two words mean the same pictures, also where they are written in two ways; of a
-    dataset on the Hub, no revision means the one that the other names."""
-    if one == other:
+def _commit(folder: Path) -> str:
+    """The commit of the dataset that a training was begun with; empty where it has none."""
+    started = [event for event in read_events(folder)[0] if isinstance(event, Started)]
+    return started[-1].dataset_revision if started else ""
+
+
+def _same_dataset(old: str, new: str, commit: str = "") -> bool:
+    """Whether a word means the pictures of a training, also where they are written in two ways.
+
+    Args:
+        old: what the training was asked for.
+        new: a revision that it names must be the old one's, or its commit.
+        commit: of the dataset on the Hub that the training had.
+    """
+    if old == new:
         return True
+    was, now = hub_name(old), hub_name(new)
+    if was and now:
+        return was.repo_id == now.repo_id and now.revision in (None, was.revision, commit)
     with suppress(OSError, ValueError):  # what is no path, or a path to nothing
-        return _path(one).samefile(_path(other))
-    ids = [parse_hub_name(each.removeprefix(DATASET_PREFIX)) for each in (one, other)]
-    if ids[0] is None or ids[1] is None:
-        return False
-    named = {found.revision for found in ids if found and found.revision}
-    return ids[0].repo_id == ids[1].repo_id and len(named) < 2
+        return not was and not now and _path(old).samefile(_path(new))
+    return False
 
 
 def _path(words: str) -> Path:

@@ -171,6 +171,7 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     model, config, preprocess = learner.model, learner.config, learner.preprocess
     if not learner.runtime.images_per_second:  # a resumed run keeps what was measured
         learner.runtime = yield from _probed(learner, training=False)
+    learner.runtime.apply(model)  # also where the features are known: the head has its threads too
     body, data = body_digest(model), learner.data
     count = num_views(config, learner.augmentation, learner.num_train)
     views = picture_views(count, learner.augmentation, config.seed)

@@ -3,6 +3,7 @@
 Not covered: publishing, which needs a login.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progr
 from trainer.hub_client import HUB_PREFIX
 from trainer.jobs import THUMBNAILS, Job, Work
 from trainer.opening import checked_data, open_data, usable_data
-from trainer.stopping import stoppable
+from trainer.stopping import StopRequested, stoppable
 
 if TYPE_CHECKING:  # torch and timm take ten seconds to import: only inside the functions
     from trainer.data import Data
@@ -170,7 +171,11 @@ def _predict(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterato
     if thumbnails is not None:
         thumbnails.mkdir(exist_ok=True)
     answers = predict(classifier, images, top=job.top, thumbnails=thumbnails)
-    yield from stoppable(answers, should_stop)
+    try:
+        yield from stoppable(answers, should_stop)
+    except StopRequested:  # nobody is there any more who would remove them
+        shutil.rmtree(folder / THUMBNAILS, ignore_errors=True)
+        raise
 
 
 def _export(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[Event]:

@@ -21,7 +21,13 @@ from ui.data_panel import empty_check
 from ui.data_view import check_html, summary_line
 from ui.fold import Fold
 from ui.page import Page
-from ui.publish_follow import asked_about, offered_model, publish_changes, unasked
+from ui.publish_follow import (
+    asked_about,
+    offered_model,
+    open_question,
+    publish_changes,
+    unasked,
+)
 from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train_card
 from ui.runs_menu import predict_choices, run_choices
 from ui.sweep_charts import measured_chart, race_chart, sweep_chart
@@ -98,7 +104,7 @@ def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: b
             updates |= offered_model(page.publish, context, visit, asked, models)
     elif run := context.runner.get(chosen):
         updates |= offered_model(page.publish, context, visit, run, models)
-        if not loading:
+        if not loading and open_question(context, visit):
             updates |= unasked(page.publish)
     return updates
 

@@ -55,14 +55,20 @@ def offered_model(
 
 
 def asked_about(context: Context, visit: Visit) -> Run | None:
-    """The training that the visitor is about to publish: the Hub would take it, and they have not
-    published since."""
-    asked = context.run(visit, "preflight")
-    if asked is None or _is_used(context, visit, asked):
+    """The training that the visitor is about to publish: the Hub is being asked about it, or would
+    take it, and they have not published since."""
+    asked = open_question(context, visit)
+    if asked is None or not asked.job["model"]:
         return None
-    if not context.confirmations.waits(visit.visitor, asked.run_id):
+    if asked.status in ENDED and not context.confirmations.waits(visit.visitor, asked.run_id):
         return None
     return context.runner.get(Path(asked.job["model"]).name)
+
+
+def open_question(context: Context, visit: Visit) -> Run | None:
+    """What the visitor last asked the Hub, if they have not published since."""
+    asked = context.run(visit, "preflight")
+    return None if asked is None or _is_used(context, visit, asked) else asked
 
 
 def unasked(tab: PublishTab) -> dict[Any, Any]:
@@ -78,12 +84,8 @@ def unasked(tab: PublishTab) -> dict[Any, Any]:
 def _suggestion(context: Context, visit: Visit, run: Run) -> str:
     """The name that the visitor asked for, for this training or before it, where nothing is
     published under it yet; else one for this training."""
-    asked = context.run(visit, "preflight")
-    if (
-        asked is not None
-        and asked.job["model"] in ("", run.folder)
-        and not _is_used(context, visit, asked)
-    ):
+    asked = open_question(context, visit)
+    if asked is not None and asked.job["model"] in ("", run.folder):
         return str(asked.job["repo_id"])
     return name_for(run)
 

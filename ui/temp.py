@@ -63,12 +63,21 @@ def sweep(root: Path, *, max_seconds: float, now: float | None = None) -> int:
     return freed
 
 
-def sweep_folders(root: Path, *, max_seconds: float, now: float | None = None) -> None:
-    """Remove each folder right under `root` that is older than `max_seconds`, whole."""
+def sweep_folders(
+    root: Path,
+    *,
+    max_seconds: float,
+    needed: Callable[[], set[Path]] = set,
+    now: float | None = None,
+) -> None:
+    """Remove each folder right under `root` that is older than `max_seconds`, whole, but those
+    that are needed."""
     now = time.time() if now is None else now
+    kept = needed()
     for folder in root.iterdir() if root.is_dir() else ():
         with suppress(OSError):
-            if folder.is_dir() and folder.lstat().st_mtime < now - max_seconds:
+            old = folder.lstat().st_mtime < now - max_seconds
+            if old and folder.is_dir() and folder not in kept:
                 shutil.rmtree(folder)
 
 
@@ -80,7 +89,8 @@ def keep_swept(
     def serve() -> None:
         while True:
             for chore in chores:
-                chore()
+                with suppress(OSError):  # too many open files, perhaps: at the next turn
+                    chore()
             if closing.wait(SWEEP_SECONDS):
                 return
 

@@ -86,8 +86,13 @@ def unpacked_bytes(file: "ParquetFile", columns: Columns) -> int:
     groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
     parts = (group.column(index) for group in groups for index in range(group.num_columns))
     return sum(
-        part.total_uncompressed_size for part in parts if part.path_in_schema.startswith(wanted)
+        part.total_uncompressed_size for part in parts if _is_of(part.path_in_schema, wanted)
     )
+
+
+def _is_of(path: str, columns: Sequence[str]) -> bool:
+    """Whether a leaf of the schema belongs to one of the columns: `image.bytes` to `image`."""
+    return path.partition(".")[0] in columns
 
 
 def count_distinct(file: "ParquetFile", column: str, max_classes: int) -> int | None:
@@ -168,7 +173,7 @@ def _batch_rows(file: "ParquetFile", wanted: Sequence[str]) -> int:
         parts = file.metadata.row_group(group)
         for index in range(parts.num_columns):
             part = parts.column(index)
-            if part.path_in_schema.startswith(tuple(wanted)):
+            if _is_of(part.path_in_schema, wanted):
                 shared = not _PLAIN.issuperset(part.encodings)
                 size = part.total_uncompressed_size
                 largest = max(largest, size if shared else size // _BATCH_ROWS)

@@ -14,6 +14,7 @@ from trainer.data.digits import load_digits
 from trainer.data.folder import load_folder
 from trainer.data.names import printable
 from trainer.errors import DatasetError
+from trainer.hub_client import HubName, parse_hub_name
 from trainer.limits import Limits
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(@[\w./-]+)?", re.ASCII)
@@ -68,6 +69,14 @@ def load_data(
         f"{printable(dataset[:200])!r} is not a dataset. Give 'digits', the path of a folder or "
         "zip of class folders, or the id of a dataset on the Hugging Face Hub ('owner/name')."
     )
+
+
+def hub_name(dataset: str) -> HubName | None:
+    """The dataset on the Hub that is meant; none where it is `digits` or a path."""
+    bare = dataset.strip().removeprefix(HUB_PREFIX)
+    if bare == dataset.strip() and _local_path(bare) is not None:
+        return None
+    return parse_hub_name(bare)
 
 
 def pinned(dataset: str, revision: str | None) -> str:

@@ -3,22 +3,17 @@
 The same records give the same bytes. A card that somebody has changed is left as it is.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from trainer.events import Event
 from trainer.publish.facts import RunFacts, run_facts
 from trainer.publish.front_matter import front_matter
+from trainer.publish.own_card import is_own_card, marked
 from trainer.publish.plots import draw_plots, plots_of
 from trainer.publish.sections import body
 
 CARD = "README.md"
-_MARKER = re.compile(
-    r"<!-- Written by LR Lab; a card that was changed by hand is not written again\. "
-    r"([0-9a-f]{64}) -->\n"
-)
 
 
 def card_text(facts: RunFacts, repo_id: str | None = None, *, plots: bool = True) -> str:
@@ -31,7 +26,7 @@ def card_text(facts: RunFacts, repo_id: str | None = None, *, plots: bool = True
     """
     drawn = plots_of(facts) if plots else ()
     text = f"---\n{front_matter(facts, repo_id)}\n---\n\n{body(facts, repo_id, drawn)}\n\n"
-    return text + _marker(text)
+    return marked(text)
 
 
 def write_card(
@@ -65,18 +60,3 @@ def write_card(
         draw_plots(facts, model_folder)
     path.write_text(card_text(facts, repo_id, plots=plots), encoding="utf-8", newline="\n")
     return True
-
-
-def is_own_card(text: str) -> bool:
-    """Whether the card is as `card_text` wrote it."""
-    text = text.replace("\r\n", "\n")
-    found = list(_MARKER.finditer(text))
-    return len(found) == 1 and _marker(_MARKER.sub("", text)) == found[0][0]
-
-
-def _marker(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-    return (
-        "<!-- Written by LR Lab; a card that was changed by hand is not written again. "
-        f"{digest} -->\n"
-    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from trainer.events import Event, Progress
 from trainer.publish.account import checked_token, machine_token
+from trainer.publish.own_card import is_own_card
 from trainer.publish.preflight import Wish
 from trainer.stopping import stoppable
 
@@ -66,10 +67,12 @@ def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
 
 
 def _card(model: str) -> str | None:
-    """The card of a run's model, or of a model folder; somebody may have changed it by hand."""
+    """The card of a run's model, or of a model folder, that somebody has changed by hand: it is
+    published as it is."""
     for path in (Path(model, "model", "README.md"), Path(model, "README.md")):
         if model and path.is_file():
-            return path.read_text(encoding="utf-8", errors="replace")
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return None if is_own_card(text) else text
     return None
 
 

@@ -145,7 +145,9 @@ def run_facts(
         story.add(event)
     config = _config_of(run_folder)
     if config is not None and config.model_name.startswith(HUB_PREFIX):
-        facts = replace(facts, base_model=_base(config.model_name)[0])
+        # Where config.json names timm's weights it was written by an earlier version: not theirs.
+        licence = "" if facts.base_model else facts.base_licence
+        facts = replace(facts, base_model=_base(config.model_name)[0], base_licence=licence)
         if story.started is not None:  # it names the commit that the branch was then
             config = replace(config, model_name=story.started.model_name)
     return replace(

@@ -44,7 +44,7 @@ def preflight(api: "HfApi", wish: Wish, token: str, card: str | None = None) -> 
         api: a client for this Hub.
         wish: what is to be published.
         token: whose login; it is asked for its name, its rights and its organizations.
-        card: the README.md, where there is one already.
+        card: the README.md, where there is one already that will be sent.
 
     Returns:
         What was found, in the order of the questions; those after the first problem that makes

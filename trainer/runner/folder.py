@@ -27,6 +27,8 @@ from trainer.runner.journal import Journal, append_event
 from trainer.runner.lock import check_free, held
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+DEVICE_LOST = "AcceleratorError"
+"""PyTorch's error of a GPU; it stays with the process, whatever is computed next."""
 LOCK_SECONDS = 10.0
 """For an earlier worker of the run to end."""
 ENDED = ("done", "stopped", "failed")
@@ -200,6 +202,13 @@ def _guarded(
         _log(folder, token)
         if is_out_of_memory(error):
             yield Failed(error="MemoryError", message=_too_big(run, error))
+            return
+        if type(error).__name__ == DEVICE_LOST or "CUDA error" in str(error):
+            yield Failed(
+                error=DEVICE_LOST,
+                message="The GPU reported an error, after which this process cannot use it any "
+                "more; the next run gets a new one. The last checkpoint is kept: go on from it.",
+            )
             return
         yield Failed(
             error=type(error).__name__,

@@ -11,10 +11,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from trainer.errors import DiskFullError
 from trainer.events import Note, Stopped
 from trainer.limits import Limits
 from trainer.runner.child import open_log
-from trainer.runner.folder import read_folder, request_stop, write_run
+from trainer.runner.folder import Run, read_folder, request_stop, write_run
 from trainer.runner.journal import append_event
 from trainer.runner.restart import after_death, in_words
 from trainer.runner.turns import Waiting, in_turn
@@ -84,6 +85,10 @@ class Lane:
         self._vitals: Vitals | None = None
         self._why = ""
         """Why the worker was ended by us; empty where it was not."""
+        self._dead: list[tuple[Waiting, str, bool]] = []
+        """Runs whose worker has died, why, and whether it had much memory: to be written down."""
+        self._told = False
+        """Whether somebody has read that this cannot be done now."""
         self._changed = threading.RLock()
         self._thread = threading.Thread(target=self._serve, name=f"lane-{name}", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
@@ -115,12 +120,12 @@ class Lane:
         with self._changed:
             return self._current.folder if self._current else None
 
-    def drop(self, folder: Path) -> bool:
-        """Take a waiting run out of the queue; False if it does not wait."""
+    def drop(self, folder: Path) -> Waiting | None:
+        """Take a waiting run out of the queue; none if it does not wait."""
         with self._changed:
-            kept = [each for each in self._waiting if each.folder != folder]
-            found = len(kept) < len(self._waiting)
-            self._waiting = kept
+            found = next((each for each in self._waiting if each.folder == folder), None)
+            if found is not None:
+                self._waiting.remove(found)
             return found
 
     def kill(self, folder: Path) -> None:
@@ -168,9 +173,10 @@ class Lane:
             self._bury(process)
             with self._changed:
                 died_in, why = self._current, self._why or in_words(code)
+                big = self._vitals is None or self._vitals.peak > machine_memory() / 2
                 was_ready, self._ready, self._current, self._vitals = self._ready, False, None, None
             if died_in is not None:
-                self._after_death(died_in, why)
+                self._after_death(died_in, why, big=big)
             if not was_ready:  # it died while it started: the next one may fare no better
                 self._closed.wait(RESTART_SECONDS)
 
@@ -226,11 +232,13 @@ class Lane:
     def _watch(self) -> None:
         room = machine_memory()
         while not self._closed.wait(LOOK_SECONDS):
+            self._write_down()
             with self._changed:
                 vitals, process = self._vitals, self._process
                 if vitals is None or process is None:
                     continue
                 now, memory = time.monotonic(), memory_of(vitals.pid)
+                vitals.peak = max(vitals.peak, memory)
                 why = vitals.trouble(now, self._limits, ready=self._ready, memory=memory, room=room)
                 if why:
                     self._why = why
@@ -247,17 +255,32 @@ class Lane:
             append_event(self._current.folder, Note(text=text))
             request_stop(self._current.folder)
 
-    def _after_death(self, died_in: Waiting, why: str) -> None:
-        run = read_folder(died_in.folder)
-        if run is None:
-            return
-        try:
-            again = after_death(run, why, self._limits, closing=self._closed.is_set())
-        except OSError as error:  # the disk; `Runner.recover` finds the run at the next start
-            sys.stderr.write(f"The end of run {run.run_id} cannot be written down: {error}\n")
-            return
-        if again:
-            self.add(died_in.folder, owner=died_in.owner, again=True, sender=died_in.sender)
+    def _after_death(self, died_in: Waiting, why: str, *, big: bool) -> None:
+        with self._changed:
+            self._dead.append((died_in, why, big))
+        self._write_down()
+
+    def _write_down(self) -> None:
+        """Write down how the runs stand whose worker has died; those that the disk does not take
+        are tried again."""
+        with self._changed:
+            dead, self._dead = self._dead, []
+            for died_in, why, big in dead:
+                closing = self._closed.is_set()
+                try:
+                    run = _read(died_in.folder)
+                    again = run and after_death(run, why, self._limits, closing=closing, big=big)
+                except OSError as error:
+                    if not closing:  # else `Runner.recover` finds it at the next start
+                        self._dead.append((died_in, why, big))
+                    if not self._told:
+                        name = died_in.folder.name
+                        sys.stderr.write(f"The end of run {name} cannot be written: {error}\n")
+                    self._told = True
+                    continue
+                self._told = False
+                if again:
+                    self.add(died_in.folder, owner=died_in.owner, again=True, sender=died_in.sender)
 
     def _bury(self, process: "subprocess.Popen[str]") -> None:
         """Close a dead worker's pipes, and end what it had started."""
@@ -269,13 +292,32 @@ class Lane:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def _read(folder: Path) -> Run | None:
+    """The run of a folder; none where it was removed.
+
+    Raises:
+        OSError: it cannot be read now.
+    """
+    run = read_folder(folder)
+    if run is None and (folder / "run.json").exists():
+        raise OSError(f"{folder.name}/run.json cannot be read")
+    return run
+
+
 def ask_to_stop(lane: Lane, folder: Path) -> None:
     """Stop a run: one that waits leaves the queue, one that runs stops at its next step."""
-    if lane.drop(folder):
+    if (waiting := lane.drop(folder)) is not None:
         run = read_folder(folder)
         if run is not None:
             message = "It was taken out of the queue before it began."
-            append_event(folder, Stopped(step=0, total_steps=0, message=message))
-            write_run(replace(run, status="stopped"))
+            try:
+                append_event(folder, Stopped(step=0, total_steps=0, message=message))
+                write_run(replace(run, status="stopped"))
+            except OSError as error:  # else it would wait in no queue
+                lane.add(folder, owner=waiting.owner, again=waiting.again, sender=waiting.sender)
+                raise DiskFullError(
+                    f"The run cannot be taken out of the queue now ({error.strerror}). Make room "
+                    "on the disk, and stop it again."
+                ) from error
         return
     request_stop(folder)

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from trainer.disk import patiently
 from trainer.errors import BusyError
 from trainer.events import Failed, Stopped
 from trainer.jobs import Job
@@ -178,8 +179,8 @@ class Publisher:
         with contextlib.suppress(OSError):  # what was not sent any more
             taken.process.stdin.close()
         clear_scratch(taken.run)
-        with contextlib.suppress(OSError):  # a full disk: the next app finds the run
-            _mark(taken.run, why)
+        with contextlib.suppress(OSError):  # else the next app finds the run
+            patiently(lambda: _mark(taken.run, why))
         with self._lock:
             self._taken.pop(taken.run.run_id, None)
 

@@ -48,13 +48,26 @@ class Recovery:
 
         A sweep or training that ran or waited goes on; others, and those that have been begun
         again too often, are marked as stopped. Where another living app has this folder of runs,
-        nothing is done.
+        nothing is done; one that is just ending is waited for.
         """
         try:
             self._locks.enter_context(held(self._root))
         except BusyError as error:
             sys.stderr.write(f"Unfinished runs are left alone: {error}\n")
+            threading.Thread(target=self._begin_later, daemon=True).start()
             return
+        self._take_up_all()
+
+    def _begin_later(self) -> None:
+        """Take up the runs of an app that was still ending; not those of one that stays."""
+        deadline = time.monotonic() + ADOPT_SECONDS
+        while time.monotonic() < deadline and not self._closed.wait(0.5):
+            with suppress(BusyError):
+                self._locks.enter_context(held(self._root))
+                self._take_up_all()
+                return
+
+    def _take_up_all(self) -> None:
         found = [run for folder in self._root.iterdir() if (run := read_folder(folder))]
         for run in found:
             if run.status in ENDED and run.kind in PUBLISHING and not is_held(Path(run.folder)):
@@ -81,7 +94,7 @@ class Recovery:
         clear_scratch(run)
         lane = self._lane_for(run.kind)
         began = run.status != "queued"
-        tired = began and run.restarts >= self._limits.max_restarts
+        tired = began and not run.interrupted and run.restarts >= self._limits.max_restarts
         full = len(lane.queue()) >= self._limits.max_waiting
         with suppress(OSError):  # a full disk: at the next start
             if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():

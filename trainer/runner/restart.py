@@ -20,7 +20,9 @@ FEWEST = 2
 KILLED = "it ran out of memory or was killed"
 
 
-def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) -> bool:
+def after_death(
+    run: Run, why: str, limits: Limits, *, closing: bool = False, big: bool = True
+) -> bool:
     """Write down how a run stands whose process has died.
 
     Args:
@@ -28,6 +30,7 @@ def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) ->
         why: the reason in words.
         limits: how often a run is begun again.
         closing: the app ends: it goes on when the app is started again.
+        big: whether its process had so much memory that this may be why it was killed.
 
     Returns:
         Whether it waits again, to go on from its last checkpoint.
@@ -48,7 +51,7 @@ def after_death(run: Run, why: str, limits: Limits, *, closing: bool = False) ->
             _end(run, Stopped(step=0, total_steps=0, message=message), "stopped", interrupted=True)
         return False
     # One that was killed may have been too big for the system; the first time it may not.
-    less_memory = why == LACK_OF_MEMORY or (why == KILLED and run.restarts > 0)
+    less_memory = why == LACK_OF_MEMORY or (why == KILLED and run.restarts > 0 and big)
     counts = why != LACK_OF_MEMORY or _at_once(run.job) <= FEWEST
     if run.kind not in AGAIN or (counts and run.restarts >= limits.max_restarts):
         _end(run, _failure(run, why), "failed")

@@ -26,6 +26,7 @@ from trainer.runner.folder import (
     create_run,
     holds_checkpoint,
     make_root,
+    read_folder,
     read_run,
     write_run,
 )
@@ -206,6 +207,16 @@ class Runner:
         run = self.get(run_id)
         if run is not None and run.status in ENDED:
             shutil.rmtree(run.folder, ignore_errors=True)
+
+    def needed_uploads(self) -> set[Path]:
+        """The folders of the archives that a run which has not ended, or will go on, works on."""
+        runs = (read_folder(folder) for folder in self.root.iterdir())
+        datasets = [
+            str(run.job["dataset"])
+            for run in runs
+            if run is not None and (run.status not in ENDED or run.interrupted)
+        ]
+        return {Path(each).parent for each in datasets if each.startswith(f"{self.uploads}/")}
 
     def recover(self) -> None:
         """Take up the runs that an earlier app left unfinished (see `Recovery`); before `start`."""

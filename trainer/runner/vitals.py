@@ -37,6 +37,8 @@ class Vitals:
     progress_at: float = 0.0
     run_began: float | None = None
     """None: it carries out no run."""
+    peak: int = 0
+    """Bytes of memory that it had at most while it was looked at."""
     stop_asked: float | None = None
     """Since when the run has been asked to stop because its time was over."""
 

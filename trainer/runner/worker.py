@@ -20,9 +20,17 @@ from typing import TextIO
 
 from trainer.allocator import give_back, keep_freed_memory
 from trainer.errors import BusyError
+from trainer.events import Failed
 from trainer.runner.child import ABANDONED, confine, leave
 from trainer.runner.exports import Exports
-from trainer.runner.folder import Run, read_folder, record, refuse, stop_requested
+from trainer.runner.folder import (
+    DEVICE_LOST,
+    Run,
+    read_folder,
+    record,
+    refuse,
+    stop_requested,
+)
 from trainer.runner.vitals import BEAT_SECONDS
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -71,25 +79,35 @@ def main(niceness: int, names_path: Path) -> None:
     ):
         threading.Thread(target=target, args=values, daemon=True).start()
     answers.say(f"ready {_warm_up(names_path)}")
+    import torch  # by now it has been
+
+    threads = torch.get_num_threads()
     while not closing.is_set() and (folder := folders.get()) is not None:
-        run = read_folder(folder)
+        run, broken = read_folder(folder), False
         if run is not None and run.status == "queued":
-            _carry_out(run, folder, closing, answers)
+            torch.set_num_threads(threads)  # whatever the run before has found best for itself
+            broken = _carry_out(run, folder, closing, answers)
             ended = read_folder(folder)
             if run.kind == "train" and ended is not None and ended.status == "done":
                 exports.add(folder / "model")
         give_back()
+        if broken:
+            break
         if not closing.is_set():
             answers.say(f"ended {folder.name}")
     exports.close()
 
 
-def _carry_out(run: Run, folder: Path, closing: threading.Event, answers: Answers) -> None:
+def _carry_out(run: Run, folder: Path, closing: threading.Event, answers: Answers) -> bool:
+    """Carry out a run; whether this process can carry out no other."""
+    broken = False
     try:
-        for _ in record(run, partial(_should_stop, closing, folder)):
+        for event in record(run, partial(_should_stop, closing, folder)):
             answers.events += 1
+            broken = isinstance(event, Failed) and event.error == DEVICE_LOST
     except BusyError as error:
         refuse(run, error)
+    return broken
 
 
 def _should_stop(closing: threading.Event, folder: Path) -> bool:
