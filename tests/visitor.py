@@ -21,6 +21,8 @@ class Visitor:
         )
         self.session = secrets.token_hex(8)
         self.visit: dict[str, Any] = {}
+        self.last: dict[str, Any] = {}
+        """Of the last event: a quick run has ended by the time its click is answered."""
         self.said: list[str] = []
         """Every line that came over an event stream."""
         self.config = self.client.get("/config").json()
@@ -58,13 +60,15 @@ class Visitor:
         return {"path": answer.json()[0], "orig_name": path.name, "meta": meta}
 
     def follow_until(self, kind: str, words: str, seconds: float = 300.0) -> str:
-        """Tick until an update of the page holds the words; that update."""
+        """Tick until an update of the page holds the words, the last event's to begin with; the
+        run that is shown then."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for update in self.do("timer", "tick").values():
+            for update in self.last.values():
                 if words in json.dumps(update, ensure_ascii=False):
                     return self.visit["shown"].get(kind, "")
             time.sleep(0.3)
+            self.do("timer", "tick")
         raise TimeoutError(f"{words!r} was not shown within {seconds} s")
 
     def _dependency(self, control: str, event: str) -> dict[str, Any]:
@@ -110,4 +114,5 @@ class Visitor:
                 self.visit = value
             name = component["props"].get("elem_id") or component["props"].get("label")
             updates[str(name or component["type"])] = value
+        self.last = updates
         return updates
