@@ -309,11 +309,12 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused_early(hub, client):
 
 def test_what_packs_well_without_a_dictionary_is_refused_before_a_row_is_unpacked(tmp_path):
     images = [b"\0" * 400_000] * 40
-    table = pa.table({"image": images, "label": [0, 1] * 20, "image_mask": images})
+    cells = [{"bytes": image, "path": None} for image in images]
+    table = pa.table({"my.image": cells, "label": [0, 1] * 20, "my.image_mask": images})
     path = tmp_path / "bomb.parquet"
     path.write_bytes(parquet_of(table, compression="zstd", use_dictionary=["label"]))
     assert path.stat().st_size < 100_000
-    columns = Columns(image="image", label="label", class_names=None)
+    columns = Columns(image="my.image", label="label", class_names=None)
     with open_parquet(path, "bomb") as file:
         assert 16_000_000 <= unpacked_bytes(file, columns) < 16_100_000  # the mask is not read
     repo: Any = SimpleNamespace(title="'eve/bomb'")

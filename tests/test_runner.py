@@ -437,6 +437,7 @@ def test_runs_of_an_app_that_died_go_on_in_order_and_those_of_a_living_process_a
         runner.recover()
         again = Runner(tmp_path)
         again.recover()  # the folder of runs is the first one's
+        again.close()
     assert [runner.position(run.run_id) for run in lost] == [2, 0, 3, 1]
     assert [_now(runner, run).status for run in lost] == ["queued"] * 4
     assert [_now(runner, run).restarts for run in lost] == [0, 1, 0, 1]
@@ -466,7 +467,9 @@ def test_a_run_whose_worker_dies_again_and_again_is_not_begun_again_for_ever(
         run = write_run(replace(found, status="running"))
     assert not after_death(run, "signal 11", Limits())
     *notes, died = read_events(Path(run.folder))[0]
-    assert notes == [Note(text="The worker died (signal 11), resuming from step 7.")] * 3
+    note = "The worker died (signal 11), resuming from step 7"
+    times = ("", ", for the second time", ", for the third time")
+    assert notes == [Note(text=f"{note}{time}.") for time in times]
     assert isinstance(died, Failed)
     assert died.error == "WorkerDied"
     assert "begun again 3 times" in died.message
@@ -499,11 +502,11 @@ def test_a_run_that_is_killed_again_takes_half_as_many_images_at_once(tmp_path: 
 def test_a_run_that_was_killed_with_little_memory_keeps_its_course(tmp_path: Path) -> None:
     """Half as many images at once round otherwise; kill -9 has other reasons too."""
     run = _unfinished(tmp_path, pid=1)
-    for _ in range(3):
+    for at_once in (None, None, 32):  # the last time as if it had had much
         assert after_death(run, in_words(-9), Limits(), big=False)
         found = read_folder(Path(run.folder))
         assert found is not None
-        assert job_from_dict(found.job).at_once is None
+        assert job_from_dict(found.job).at_once == at_once
         run = write_run(replace(found, status="running"))
 
 
@@ -514,13 +517,14 @@ def test_a_death_that_the_disk_does_not_take_is_written_down_later(
     run = _unfinished(tmp_path, pid=1)
     lane = Lane("x", niceness=0, max_seconds=1.0, limits=Limits(), home=(tmp_path, tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.runner.restart.append_event", _full)
+        patch.setattr("trainer.runner.restart.write_run", _full)
+        lane._after_death(Waiting(Path(run.folder), "a"), "signal 11", big=False)
         for _ in range(3):
-            lane._after_death(Waiting(Path(run.folder), "a"), "signal 11", big=False)
-            lane._dead = lane._dead[:1]
+            lane._write_down()
         assert lane.queue() == []
         assert capfd.readouterr().err.count("cannot be written") == 1
     lane._write_down()
+    assert len(read_events(Path(run.folder))[0]) == 1
     assert [each.folder for each in lane.queue()] == [Path(run.folder)]
     assert _now_of(run).status == "queued"
     lane._write_down()
@@ -533,12 +537,13 @@ def test_a_waiting_run_that_cannot_be_stopped_on_a_full_disk_waits_on(
     runner = Runner(tmp_path)
     run = runner.submit(_train(1), owner="a")
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.runner.lane.append_event", _full)
+        patch.setattr("trainer.runner.lane.write_run", _full)
         with pytest.raises(DiskFullError, match="cannot be taken out of the queue"):
             runner.stop(run.run_id)
     assert [each.folder for each in runner._lanes["train"].queue()] == [Path(run.folder)]
     runner.stop(run.run_id)
     assert (_now_of(run).status, runner._lanes["train"].queue()) == ("stopped", [])
+    assert len(read_events(Path(run.folder))[0]) == 1
 
 
 def _full(*_: object, **__: object) -> None:
@@ -587,10 +592,14 @@ def test_an_app_that_is_started_while_the_last_one_ends_takes_up_its_runs(tmp_pa
     first.recover()
     run = _unfinished(tmp_path, pid=1)
     second.recover()
-    assert second._lanes["train"].queue() == []
+    own = second.submit(_train(1), owner="b")
+    check = second.submit(Job(kind="check", config=tiny_config(), dataset="digits"), owner="b")
     first.close()
-    _wait(second._lanes["train"].queue, 30)
-    assert [each.folder for each in second._lanes["train"].queue()] == [Path(run.folder)]
+    lane = second._lanes["train"]
+    _wait(lambda: len(lane.queue()) > 1, 30)
+    assert [each.folder.name for each in lane.queue()] == [run.run_id, own.run_id]
+    assert [_now_of(each).status for each in (own, check, run)] == ["queued"] * 3
+    assert len(second._lanes["quick"].queue()) == 1
     second.close()
 
 

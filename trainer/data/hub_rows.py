@@ -92,7 +92,7 @@ def unpacked_bytes(file: "ParquetFile", columns: Columns) -> int:
 
 def _is_of(path: str, columns: Sequence[str]) -> bool:
     """Whether a leaf of the schema belongs to one of the columns: `image.bytes` to `image`."""
-    return path.partition(".")[0] in columns
+    return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
 def count_distinct(file: "ParquetFile", column: str, max_classes: int) -> int | None:

@@ -83,6 +83,17 @@ def append_event(folder: Path, event: Event) -> None:
         os.close(handle)
 
 
+def append_once(folder: Path, event: Event) -> None:
+    """Add an event unless it is the last one already: of a change that is tried again until the
+    disk takes all of it.
+
+    Raises:
+        OSError: as `append_event`.
+    """
+    if last_events(folder)[-1:] != [event]:
+        append_event(folder, event)
+
+
 def read_events(folder: Path, offset: int = 0) -> tuple[list[Event], int]:
     """The complete events from a byte offset on, and the offset to go on from.
 

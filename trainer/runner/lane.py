@@ -311,8 +311,8 @@ def ask_to_stop(lane: Lane, folder: Path) -> None:
         if run is not None:
             message = "It was taken out of the queue before it began."
             try:
-                append_event(folder, Stopped(step=0, total_steps=0, message=message))
                 write_run(replace(run, status="stopped"))
+                append_event(folder, Stopped(step=0, total_steps=0, message=message))
             except OSError as error:  # else it would wait in no queue
                 lane.add(folder, owner=waiting.owner, again=waiting.again, sender=waiting.sender)
                 raise DiskFullError(

@@ -30,7 +30,7 @@ from trainer.runner.folder import (
     stop_requested,
     write_run,
 )
-from trainer.runner.journal import append_event
+from trainer.runner.journal import append_once
 from trainer.runner.lane import LOOK_SECONDS, worker_environment
 from trainer.runner.vitals import LACK_OF_MEMORY, machine_memory, memory_of
 
@@ -225,7 +225,7 @@ def _mark(run: Run, why: str) -> None:
     message = f"The {what} ended before it was over{f' ({why})' if why else ''}. {advice}"
     stopped = stop_requested(Path(run.folder))
     event = Stopped(step=0, total_steps=0, message=message)
-    append_event(Path(run.folder), event if stopped else Failed(error="HubError", message=message))
+    append_once(Path(run.folder), event if stopped else Failed(error="HubError", message=message))
     write_run(replace(left, status="stopped" if stopped else "failed"))
 
 

@@ -1,5 +1,6 @@
 """`Recovery`: at the app's start, takes up the runs that an earlier app left unfinished."""
 
+import math
 import os
 import sys
 import threading
@@ -41,6 +42,8 @@ class Recovery:
         self._limits = limits
         self._closed = threading.Event()
         self._locks = ExitStack()
+        self._since = math.inf
+        """When this app began: what is of later is its own."""
 
     def begin(self) -> None:
         """Take up what is left, in the order it came; where a process is still at work on a run,
@@ -50,6 +53,7 @@ class Recovery:
         again too often, are marked as stopped. Where another living app has this folder of runs,
         nothing is done; one that is just ending is waited for.
         """
+        self._since = time.time()
         try:
             self._locks.enter_context(held(self._root))
         except BusyError as error:
@@ -72,11 +76,18 @@ class Recovery:
         for run in found:
             if run.status in ENDED and run.kind in PUBLISHING and not is_held(Path(run.folder)):
                 clear_scratch(run)
-        unfinished = [run for run in found if run.status not in ENDED or run.interrupted]
+        unfinished = [run for run in found if self._is_left(run)]
         left = sorted(unfinished, key=lambda run: run.created)
         ending = [Path(run.folder) for run in left if not self._take_up(run)]
         if ending:
             threading.Thread(target=self._adopt, args=(ending,), daemon=True).start()
+
+    def _is_left(self, run: Run) -> bool:
+        """Whether a run is unfinished, and none that this app has begun or taken up meanwhile."""
+        if run.created >= self._since or (run.status in ENDED and not run.interrupted):
+            return False
+        folders = [each.folder for each in self._lane_for(run.kind).queue()]
+        return Path(run.folder) not in folders
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -113,9 +124,7 @@ class Recovery:
         while folders and time.monotonic() < deadline and not self._closed.wait(0.5):
             runs = [run for folder in folders if (run := read_folder(folder))]
             folders = [
-                Path(run.folder)
-                for run in runs
-                if (run.status not in ENDED or run.interrupted) and not self._take_up(run)
+                Path(run.folder) for run in runs if self._is_left(run) and not self._take_up(run)
             ]
 
 

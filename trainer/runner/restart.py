@@ -8,7 +8,7 @@ from typing import Any
 from trainer.events import Event, Failed, Note, Stopped
 from trainer.limits import Limits
 from trainer.runner.folder import Run, holds_checkpoint, stop_requested, write_run
-from trainer.runner.journal import append_event
+from trainer.runner.journal import append_once
 from trainer.runner.vitals import LACK_OF_MEMORY
 
 _STEP = re.compile(r"(?:\.replaced-)?ckpt-(\d+)")
@@ -17,6 +17,7 @@ AGAIN = ("sweep", "train")
 
 FEWEST = 2
 """Images at once below which a run does not go: BatchNorm cannot measure one alone."""
+_TIMES = {2: "second", 3: "third"}
 KILLED = "it ran out of memory or was killed"
 
 
@@ -51,6 +52,7 @@ def after_death(
             _end(run, Stopped(step=0, total_steps=0, message=message), "stopped", interrupted=True)
         return False
     # One that was killed may have been too big for the system; the first time it may not.
+    big = big or run.restarts >= limits.max_restarts - 1  # somebody else's memory may be why
     less_memory = why == LACK_OF_MEMORY or (why == KILLED and run.restarts > 0 and big)
     counts = why != LACK_OF_MEMORY or _at_once(run.job) <= FEWEST
     if run.kind not in AGAIN or (counts and run.restarts >= limits.max_restarts):
@@ -80,8 +82,10 @@ def begin_again(run: Run, what: str, *, less_memory: bool = False, counts: bool 
     where = f"resuming from step {last_step(folder)}" if resume else "beginning again"
     if less_memory:
         where += f" with {job['at_once']} images at once"
-    append_event(folder, Note(text=f"{what}, {where}."))
     restarts = run.restarts + counts
+    if counts and restarts > 1:
+        where += f", for the {_TIMES.get(restarts, f'{restarts}th')} time"
+    append_once(folder, Note(text=f"{what}, {where}."))
     again = replace(run, status="queued", job=job, restarts=restarts, interrupted=False)
     return write_run(again)
 
@@ -116,5 +120,5 @@ def _failure(run: Run, why: str) -> Failed:
 
 
 def _end(run: Run, event: Event, status: str, *, interrupted: bool = False) -> None:
-    append_event(Path(run.folder), event)
+    append_once(Path(run.folder), event)
     write_run(replace(run, status=status, interrupted=interrupted))
