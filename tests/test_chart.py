@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from ui.chart import MAX_POINTS, LiveChart, picked_x, thin
 
@@ -132,7 +132,9 @@ def build_app() -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as app:
         with gr.Tab("First"):
             picked = gr.Textbox(label="picked", elem_id="picked")
-            buttons = {name: gr.Button(name) for name in ("start", "finish", "own", "clear")}
+            buttons = {
+                name: gr.Button(name) for name in ("start", "finish", "own", "clear", "wait")
+            }
             live = sweep_chart("live")
             sweep_chart("done", sweep_value(done=True))
             training_chart("training", training_value())
@@ -149,6 +151,7 @@ def build_app() -> gr.Blocks:
             "finish": lambda: [sweep_value(done=True)] * 2,
             "own": lambda: [sweep_value(60) | {"picked": 1e-4}] * 2,
             "clear": lambda: [{}, {}],
+            "wait": lambda: [{"empty": "Reading <b>pictures</b> …"}] * 2,
         }
         buttons["start"].click(start, None, live, show_progress="hidden")
         for name, value in values.items():
@@ -318,6 +321,16 @@ def test_an_empty_chart_says_so_and_nothing_moves_when_points_arrive(page: Page)
         "Smoothed",
         "Spread",
     ]
+
+
+@pytest.mark.browser
+def test_an_empty_chart_says_what_is_being_done_meanwhile(page: Page) -> None:
+    title = page.locator("#live .lrc-empty strong")
+    press(page, "wait")
+    expect(title).to_have_text("Reading <b>pictures</b> …")
+    expect(plot(page, "live")).to_have_attribute("aria-label", re.compile("LR sweep. Reading"))
+    press(page, "clear")
+    expect(title).to_have_text("No sweep yet")
 
 
 @pytest.mark.browser

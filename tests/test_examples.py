@@ -9,7 +9,7 @@ from PIL import Image
 from pictures import png
 from trainer.config import config_for
 from trainer.data import Picture
-from trainer.data.sheet import write_sheet
+from trainer.data.sheet import evenly, read_sheet, write_sheet
 from trainer.events import Started
 from trainer.jobs import Job
 from trainer.publish.examples import MAX_EXAMPLES, shareable_examples
@@ -42,6 +42,16 @@ def test_pictures_under_a_free_licence_are_shown_under_their_class(
     for path in shown:
         with Image.open(path) as image:
             assert image.size == (40, 40)
+
+
+def test_what_is_shown_is_of_every_class(tmp_path: Path) -> None:
+    """A sheet goes class by class."""
+    classes = [name for name in ("cat", "dog", "owl") for _ in range(4)]
+    rows = [(name, Picture(f"{n}.png", 0, partial(png, n))) for n, name in enumerate(classes)]
+    write_sheet(rows, tmp_path, whole=True)
+    for most, numbers in ((1, [1, 0, 0]), (6, [2, 2, 2]), (8, [3, 3, 2]), (20, [4, 4, 4])):
+        shown = [caption for _, caption, _ in evenly(read_sheet(tmp_path), most)]
+        assert [shown.count(name) for name in ("cat", "dog", "owl")] == numbers
 
 
 def test_pictures_that_are_built_in_are_shown(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from trainer.events import Step
+from trainer.events import Progress, Step
+from ui.charts import loss_chart
 from ui.fold import MAX_STEPS, Fold
+from ui.sweep_charts import sweep_chart
 
 
 def step(number: int, total: int) -> Step:
@@ -23,6 +25,16 @@ def test_a_long_curve_is_thinned_evenly_whatever_the_journal_left_out(
     gaps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
     assert len(gaps) == 1
     assert fold.last_step == step(total, total)
+
+
+def test_a_chart_without_points_says_what_is_being_done() -> None:
+    fold = Fold()
+    assert loss_chart(fold) == sweep_chart(fold, None) == {}
+    fold.add([Progress(text="Reading pictures", done=1, total=9)])
+    waiting = {"empty": "Reading pictures …"}
+    assert loss_chart(fold) == sweep_chart(fold, None) == waiting
+    fold.add([step(1, 60)])
+    assert "empty" not in loss_chart(fold)
 
 
 def test_a_resumed_run_overwrites_what_it_does_again() -> None:

@@ -123,7 +123,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     if run is None:
         return
     write_sheet(
-        samples(data, per_class=1, total=12, split="valid"), folder / "examples", whole=True
+        samples(data, per_class=12, total=12, split="valid"), folder / "examples", whole=True
     )
     loaded = yield from _exported(learner, folder)
     if learner.features is not None and body_digest(loaded.model) == learner.features.body:

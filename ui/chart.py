@@ -54,7 +54,8 @@ class LiveChart(gr.HTML):
                     "role": "suggested"|"steep"|"frozen"|"unfrozen"}],
          "marks": [{"x": x, "y": y|None, "label": str, "axis": "left"|"right",
                     "role": "suggested"|"rule"|"best"|"diverged"|"picked"}],
-         "picked": x|None, "x_range": [low, high]|None}
+         "picked": x|None, "x_range": [low, high]|None,
+         "empty": str}  # instead of `empty_title`, while there are no points
 
     Names and labels may come from users: the browser only ever writes them as text. Constructor
     strings are ours. A series of more than `MAX_POINTS` points is thinned, keeping its extremes.

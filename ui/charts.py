@@ -17,10 +17,15 @@ def series(name: str, role: str, style: str, points: Any) -> dict[str, Any]:
     }
 
 
+def empty_chart(fold: Fold) -> dict[str, Any]:
+    """A chart before its first point: what is being done meanwhile."""
+    return {"empty": f"{fold.waiting.text} …"} if fold.waiting else {}
+
+
 def loss_chart(fold: Fold) -> dict[str, Any]:
     """Training loss of each step and its mean, validation loss and accuracy of each epoch."""
     if not fold.steps:
-        return {}
+        return empty_chart(fold)
     raw = [[step.step, step.loss] for step in fold.steps]
     smooth = smooth_centered([loss for _, loss in raw])
     mean = [[x, float(y)] for (x, _), y in zip(raw, smooth, strict=True)]

@@ -92,7 +92,7 @@ def _menus(page: Page, context: Context, visit: Visit, model: str, *, loading: b
     """
     runs = run_choices(context, visit)
     models = predict_choices(context, visit)
-    info = count(len(runs), "run") if runs else "none yet"
+    info = f"{count(len(runs), 'run')}, open one again" if runs else "none yet"
     updates: Updates = {page.frame.runs: gr.Dropdown(choices=runs, value=None, info=info)}
     chosen = model or (models[0][1] if models and loading else "")
     if models:

@@ -98,7 +98,8 @@ def _is_used(context: Context, visit: Visit, asked: Run) -> bool:
 
 def name_for(run: Run) -> str:
     """What a run's model might be called: `digits-tf_efficientnet_lite0`."""
-    return suggested_name(run.title.rpartition("/")[2], str(run.job["config"]["model_name"]))
+    pictures = run.title.rpartition("/")[2].removesuffix(".zip")
+    return suggested_name(pictures, str(run.job["config"]["model_name"]))
 
 
 def _asked(tab: PublishTab, context: Context, visit: Visit, run: Run, fold: Fold) -> dict[Any, Any]:

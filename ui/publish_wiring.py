@@ -71,7 +71,7 @@ def _wire_controls(page: Page, context: Context) -> None:
         run = _finished(context, model)
         return {**unasked(tab), **({tab.name: name_for(run)} if run else {})}
 
-    asked = list(unasked(tab))
+    asked = [tab.publish, tab.check, tab.nonce, tab.findings]
     tab.model.input(chosen, [tab.model], [tab.name, *asked], **QUICK)
     gr.on(
         [tab.name.input, tab.visibility.input, tab.extras.input],

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainer.events import Swept
 from trainer.suggest import smooth_centered
-from ui.charts import series
+from ui.charts import empty_chart, series
 from ui.fold import Fold
 from ui.words import rate
 
@@ -28,7 +28,7 @@ def sweep_chart(fold: Fold, picked: float | None) -> dict[str, Any]:
     for step in fold.sweep_steps:
         curves.setdefault(step.repeat, []).append([step.lr, step.loss])
     if not curves:
-        return {}
+        return empty_chart(fold)
     latest = curves[max(curves)]
     lines = [
         series(f"Sweep {number + 1}", "raw", "faint", curve) for number, curve in curves.items()

@@ -1,7 +1,7 @@
 """Thumbnails of some pictures with their labels, for people to look at: small JPEGs in a folder."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,9 @@ SIDE = 144
 
 WHOLE = 640
 """Longest side of a picture that is kept whole, as an example to predict."""
+
+Row = tuple[Path, str, str]
+"""A picture's file, its caption (the class) and the name that it had."""
 
 
 def write_sheet(
@@ -41,7 +44,13 @@ def write_sheet(
     (folder / "sheet.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
 
 
-def read_sheet(folder: Path) -> list[tuple[Path, str, str]]:
+def evenly(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many rows from the whole length of a sheet, which goes class by class."""
+    num = min(most, len(rows))
+    return [rows[index * len(rows) // num] for index in range(num)]
+
+
+def read_sheet(folder: Path) -> list[Row]:
     """The sheet's (file, caption, picture's name); empty where there is none."""
     try:
         rows = json.loads((folder / "sheet.json").read_text(encoding="utf-8"))

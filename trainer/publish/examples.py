@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
-from trainer.data.sheet import read_sheet
+from trainer.data.sheet import evenly, read_sheet
 from trainer.events import Started
 from trainer.publish.facts import run_folder_of
 from trainer.runner.journal import read_events
@@ -33,8 +33,9 @@ def shareable_examples(model_folder: Path, made: Path) -> list[Path]:
     if run_folder is None or not _shareable(run_folder):
         return []
     copies = []
-    for number, (path, caption, _) in enumerate(read_sheet(run_folder / "examples")):
-        if path.is_file() and len(copies) < MAX_EXAMPLES:
+    rows = evenly(read_sheet(run_folder / "examples"), MAX_EXAMPLES)
+    for number, (path, caption, _) in enumerate(rows):
+        if path.is_file():
             plain = caption if caption not in (".", "..") and "/" not in caption else "example"
             target = made / plain / f"{number}{path.suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.agreement import MAX_GAP, fixed_images, gap, logits_of
 from trainer.data.picture import decode
-from trainer.data.sheet import read_sheet
+from trainer.data.sheet import evenly, read_sheet
 from trainer.errors import HubError, ModelError
 from trainer.export import CONFIG, WEIGHTS, LoadedModel, load_model
 from trainer.hub_client import quiet_progress
@@ -57,7 +57,7 @@ def pictures_for(loaded: LoadedModel, run_folder: Path | None) -> Sequence[Tenso
     rows = read_sheet(run_folder / "examples") if run_folder else []
     views = [
         loaded.preprocess.view(decode(path.read_bytes()))
-        for path, _, _ in rows[:MAX_COMPARED]
+        for path, _, _ in evenly(rows, MAX_COMPARED)
         if path.is_file()
     ]
     return [loaded.preprocess.normalize(to_batch(view[None])) for view in views]

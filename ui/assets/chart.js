@@ -76,6 +76,7 @@ function readValue(raw) {
     picked: drawableX(value.picked) ? value.picked : null,
     xRange: list(value.x_range).length === 2 && value.x_range.every(drawableX)
       ? value.x_range : null,
+    emptyTitle: String(value.empty || options.emptyTitle),
   };
 }
 
@@ -868,6 +869,7 @@ function onValue() {
   state.data = data;
   if (state.cursor !== null) state.cursor = nearestX(data.stops, state.cursor);
   part("empty").hidden = !empty;
+  part("empty").firstElementChild.textContent = data.emptyTitle;
   for (const name of ["table", "csv", "png"]) button(name).disabled = empty;
   if (empty) showTable(false);
   else if (!table.hidden) fillTable();
@@ -931,7 +933,7 @@ function describe() {
   const { data } = state;
   const empty = isEmpty(data);
   const label = [options.label];
-  if (empty) label.push(options.emptyTitle, options.emptyText);
+  if (empty) label.push(data.emptyTitle, options.emptyText);
   else {
     label.push(`${data.xs.length} points, last at ${options.xTitle} ${formatX(data.xs.at(-1))}`);
     for (const s of data.series.filter((s) => s.style !== "faint" && s.at.size)) {
@@ -1310,9 +1312,7 @@ function start() {
   root.style.setProperty("--lrc-lines", options.legendLines);
   part("legend").hidden = !options.legendLines;
   part("title").textContent = options.label;
-  const [title, text] = part("empty").children;
-  title.textContent = options.emptyTitle;
-  text.textContent = options.emptyText;
+  part("empty").lastElementChild.textContent = options.emptyText;
   table.setAttribute("aria-label", `${options.label}, as a table`);
   button("table").addEventListener("click", () => showTable(table.hidden));
   button("png").addEventListener("click", savePng);

@@ -1,0 +1,40 @@
+"""The page as it is built, without a browser."""
+
+import asyncio
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from trainer.config import config_for
+from trainer.jobs import Job
+from trainer.runner import Runner
+from trainer.runner.folder import create_run
+from ui.context import Context
+from ui.page import build_page
+from ui.publish_follow import name_for
+
+
+def test_every_button_has_words_of_ours(tmp_path: Path) -> None:
+    """A component that is made for an update while the page is built would stand on the page."""
+
+    async def build() -> gr.Blocks:
+        return build_page(Context(Runner(tmp_path)))
+
+    page = asyncio.run(build())  # gradio leaves an event loop open where none runs
+    named = [block for block in page.blocks.values() if isinstance(block, gr.Button)]
+    assert len(named) > 10
+    assert {gr.Button().value, None, ""}.isdisjoint(button.value for button in named)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("digits", "digits-tf_efficientnet_lite0"),
+        ("ada/beans", "beans-tf_efficientnet_lite0"),
+        ("my pets.zip", "my-pets-tf_efficientnet_lite0"),
+    ],
+)
+def test_a_model_is_called_after_its_pictures(tmp_path: Path, dataset: str, name: str) -> None:
+    run = create_run(tmp_path, Job(kind="train", config=config_for(), dataset=dataset), owner="a")
+    assert name_for(run) == name
