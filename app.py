@@ -48,7 +48,10 @@ KEEP_UPLOADS_SECONDS = 86_400.0
 yours they stay."""
 
 mark_for_gpu()
-limits = Limits.from_env()
+try:
+    limits = Limits.from_env()
+except UserError as error:
+    sys.exit(str(error))
 Image.MAX_IMAGE_PIXELS = limits.max_pixels  # should a library ever open a visitor's picture here
 runner = Runner(RUNS)
 context = Context(runner)

@@ -77,6 +77,23 @@ def dataset(dataset_id: str, limits: dict[str, int] | None = None) -> dict[str, 
     }
 
 
+def progress(dataset_id: str, stop_after: int) -> dict[str, Any]:
+    """Load a dataset through its generator of events; closed after so many that tell of bytes."""
+    from trainer.config import config_for
+    from trainer.events import Progress
+    from trainer.opening import open_data
+
+    told: list[list[int]] = []
+    events = open_data(dataset_id, config_for())
+    for event in events:
+        assert isinstance(event, Progress)
+        if event.total > 1:
+            told.append([event.done, event.total])
+        if len(told) == stop_after:
+            events.close()
+    return {"told": told}
+
+
 def search(kind: str, text: str, limit: int = 8) -> dict[str, Any]:
     """Search, and tell which heavy modules that imported."""
     from trainer.hub import search_datasets, search_models
@@ -200,7 +217,10 @@ def opened(part: str) -> dict[str, Any]:
 OPENED: list[str] = []
 CALLS: dict[str, Callable[..., dict[str, Any]]] = {
     call.__name__: call
-    for call in (dataset, search, reachable, model, train, upload, load_with_datasets, opened)
+    for call in (
+        *(dataset, progress, search, reachable, model, train),
+        *(upload, load_with_datasets, opened),
+    )
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator, unused_endpoint
+from hub_faults import Fault
 from hub_tables import IMAGE, cells, class_label, parquet, parquet_of, png, two_classes
 from trainer.data.hub_columns import Columns
 from trainer.data.hub_rows import open_parquet, unpacked_bytes
@@ -71,6 +72,23 @@ def test_class_labels_give_the_names_and_the_bytes_are_those_of_the_rows(hub, cl
     assert answer["splits"]["valid"][3][3] == f"{sha}:validation[3]"
     assert (answer["revision"], answer["licence"], answer["id"]) == (sha, "cc-by-4.0", "ada/pets")
     assert answer["rule"] == "the dataset's own train and valid"
+
+
+def test_a_download_tells_how_far_it_is_and_ends_where_somebody_stops_it(hub, client):
+    files = {f"train/{name}/{i}.png": png(i) for name in ("cats", "dogs") for i in range(60)}
+    files["README.md"] = "---\nlicense: mit\n---\n"
+    num_bytes = sum(len(content) for path, content in files.items() if path.endswith("png"))
+    hub.dataset("ada/slow", files)
+    hub.faults.script = [Fault(kind="delay", only="ada/slow/resolve", seconds=0.1, times=None)]
+    before = len(hub.requests)
+    stopped = client.ask("progress", "ada/slow", 1)["told"]
+    hub.faults.script = []
+    fetched = len({seen.path for seen in hub.requests[before:] if seen.path.endswith(".png")})
+    assert [total for _, total in stopped] == [num_bytes]
+    assert 0 < fetched < 120
+    whole = client.ask("progress", "ada/slow", 1000)["told"]
+    assert whole == sorted(whole)
+    assert all(0 < done <= total < num_bytes for done, total in whole)  # the rest was here already
 
 
 def test_a_second_load_asks_for_no_file_again(hub, client):

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tiny import tiny_config
 from trainer.errors import BusyError, DiskFullError
@@ -376,13 +377,32 @@ def test_one_address_leaves_room_for_others_and_for_predictions(tmp_path: Path) 
         runner.submit(job, owner="ada", sender="198.51.100.1")
     runner.submit(predict, owner="pupil:predict", sender="203.0.113.9")
     with pytest.raises(BusyError, match="6 runs wait already that came from your network"):
-        for number in range(4):
+        for number in range(8):
             runner.submit(predict, owner=f"eve {number}:predict", sender="203.0.113.9")
     runner.submit(predict, owner="ada:predict", sender="198.51.100.1")
     for number in range(3):  # at this machine nobody is counted
         runner.submit(_train(LONG), owner=f"here {number}")
     with pytest.raises(BusyError, match="8 runs wait already"):
         runner.submit(_train(LONG), owner="last")
+
+
+def test_a_look_at_a_dataset_does_not_hold_up_a_prediction(runner: Runner, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    for number in range(120):
+        path = pictures / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new("1", (4000, 4000))
+        image.putpixel((number, 0), 1)
+        image.save(path)
+    look = runner.submit(
+        Job(kind="check", config=tiny_config(), dataset=str(pictures)), owner="eve"
+    )
+    _wait(lambda: _now(runner, look).status == "running")
+    predict = Job(kind="predict", config=tiny_config(), model="none", images=("none.png",))
+    answered = _ended(runner, runner.submit(predict, owner="ada:predict"))
+    assert answered.status == "failed"  # there is no such model, and that is an answer
+    assert _now(runner, look).status == "running"
+    runner.stop(look.run_id)
 
 
 def test_an_error_of_the_user_ends_the_run_in_words_and_not_the_worker(runner: Runner) -> None:
@@ -599,7 +619,7 @@ def test_an_app_that_is_started_while_the_last_one_ends_takes_up_its_runs(tmp_pa
     _wait(lambda: len(lane.queue()) > 1, 30)
     assert [each.folder.name for each in lane.queue()] == [run.run_id, own.run_id]
     assert [_now_of(each).status for each in (own, check, run)] == ["queued"] * 3
-    assert len(second._lanes["quick"].queue()) == 1
+    assert len(second._lanes["look"].queue()) == 1
     second.close()
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +31,14 @@ PROBE_SECONDS = 3.0
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _ID = re.compile(rf"(?P<repo_id>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._/-]*))?")
+
+
+OnProgress = Callable[[int, int], None]
+"""Is told of a download: bytes so far, bytes in all. An exception from it ends the download."""
+
+
+def untold(_done: int, _total: int) -> None:
+    """The `OnProgress` of whoever does not want to know."""
 
 
 class HubName(NamedTuple):
@@ -168,15 +176,37 @@ def refuse_closed(info: Any, what: str) -> None:
         raise HubError(f"The {what} is {state}. Only public ones can be used.")
 
 
-def quiet_progress() -> type:
-    """huggingface_hub's progress bar as a class that draws nothing: a run has its own."""
+def quiet_progress(arrived: Callable[[int], None] = lambda _bytes: None) -> type:
+    """huggingface_hub's progress bar as a class that draws nothing: a run has its own.
+
+    Args:
+        arrived: is told of each part of a file how many bytes it has, in the thread that fetches
+            it; an exception from it ends that download.
+    """
     from huggingface_hub.utils import tqdm
 
     class Quiet(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **(kwargs | {"disable": True}))
 
+        def update(self, n: float | None = 1) -> bool | None:
+            arrived(int(n or 0))
+            return super().update(n)
+
     return Quiet
+
+
+def summed(num_bytes: int, on_progress: OnProgress) -> Callable[[int], None]:
+    """What tells `on_progress` of (bytes so far, bytes in all) when it is told of each part's."""
+    lock, so_far = threading.Lock(), 0
+
+    def arrived(part: int) -> None:
+        nonlocal so_far
+        with lock:
+            so_far += part
+        on_progress(min(so_far, num_bytes), num_bytes)
+
+    return arrived
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,8 @@ prefix `LRLAB_`, for example `LRLAB_MAX_PICTURES=200000`.
 import os
 from dataclasses import dataclass, fields
 
+from trainer.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
@@ -88,7 +90,7 @@ class Limits:
         """The limits with the overrides that the environment holds.
 
         Raises:
-            ValueError: an override is not a whole number above zero.
+            ConfigError: an override is not a whole number above zero.
         """
         overrides = {}
         for field in fields(cls):
@@ -96,8 +98,9 @@ class Limits:
             if text is None:
                 continue
             if not text.isdecimal() or int(text) == 0:
-                raise ValueError(
-                    f"LRLAB_{field.name.upper()} is {text!r}; it must be a whole number above 0"
+                raise ConfigError(
+                    f"LRLAB_{field.name.upper()} is {text!r}. It must be a whole number above 0: "
+                    "set it to one, or unset it."
                 )
             overrides[field.name] = int(text)
         return cls(**overrides)

@@ -25,11 +25,14 @@ from trainer.errors import HubError, ModelError
 from trainer.hub_client import (
     HUB_PREFIX,
     HubName,
+    OnProgress,
     connect,
     hub_errors,
     parse_hub_name,
     quiet_progress,
     refuse_closed,
+    summed,
+    untold,
 )
 from trainer.limits import Limits
 from trainer.model_config import MAX_CONFIG_BYTES, read_config
@@ -63,6 +66,7 @@ def pull(
     limits: Limits | None = None,
     *,
     on_note: Callable[[str], None] = lambda _text: None,
+    on_progress: OnProgress = untold,
 ) -> Path:
     """The folder of a model from the Hub, fetched if it is not here yet.
 
@@ -72,6 +76,8 @@ def pull(
             asks nothing of the Hub.
         limits: `max_parameters` and `max_image_size`; from the environment by default.
         on_note: is told what a person should know, in a sentence.
+        on_progress: is told (bytes so far, bytes in all) while the weights come; an exception from
+            it ends the download.
 
     Raises:
         HubError: unreachable, or the model is missing, private or gated, or arrived damaged.
@@ -93,7 +99,7 @@ def pull(
         _refuse_files(what, {path: entry.size for path, entry in files.items()}, limits)
         folder = _folder(name.repo_id, str(info.sha))
         if not _is_whole(folder, on_note):
-            _fetch(api, info, folder, what, limits)
+            _fetch(api, info, folder, limits, on_progress)
     return folder
 
 
@@ -167,9 +173,10 @@ def _refuse_files(what: str, sizes: dict[str, int | None], limits: Limits) -> No
             )
 
 
-def _fetch(api: "HfApi", info: Any, folder: Path, what: str, limits: Limits) -> None:
+def _fetch(api: "HfApi", info: Any, folder: Path, limits: Limits, on_progress: OnProgress) -> None:
     """Download config and weights into the folder, each judged before the next."""
-    config_path = _download(api, info, CONFIG, folder)
+    what = f"model {info.id!r}"
+    config_path = _download(api, info, CONFIG, folder, quiet_progress())
     try:
         config = read_config(config_path, what, limits)
         check_cnn(config.architecture, config.args, limits)
@@ -180,7 +187,8 @@ def _fetch(api: "HfApi", info: Any, folder: Path, what: str, limits: Limits) -> 
         shutil.rmtree(folder, ignore_errors=True)
         raise
     ensure_room(weights.size, f"the {what}", limits)
-    digest = _sha256(_download(api, info, WEIGHTS, folder))
+    counted = quiet_progress(summed(weights.size, on_progress))
+    digest = _sha256(_download(api, info, WEIGHTS, folder, counted))
     expected = weights.lfs.sha256 if weights.lfs else digest  # the Hub keeps all weights in LFS
     if digest != expected:
         shutil.rmtree(folder, ignore_errors=True)
@@ -199,11 +207,9 @@ def _fetch(api: "HfApi", info: Any, folder: Path, what: str, limits: Limits) -> 
     write_json(folder / SOURCE, asdict(source))
 
 
-def _download(api: "HfApi", info: Any, path: str, folder: Path) -> Path:
+def _download(api: "HfApi", info: Any, path: str, folder: Path, bar: type) -> Path:
     return Path(
-        api.hf_hub_download(
-            info.id, path, revision=info.sha, local_dir=folder, tqdm_class=quiet_progress()
-        )
+        api.hf_hub_download(info.id, path, revision=info.sha, local_dir=folder, tqdm_class=bar)
     )
 
 

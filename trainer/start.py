@@ -14,7 +14,7 @@ import timm
 
 from trainer.architecture import ModelArgs, check_cnn
 from trainer.config import Config
-from trainer.hub_client import HUB_PREFIX
+from trainer.hub_client import HUB_PREFIX, OnProgress, untold
 from trainer.model_config import read_config
 from trainer.pull import Source, pull, read_source
 from trainer.weights import CONFIG
@@ -35,8 +35,13 @@ class Start:
     source: Source | None = None
 
 
-def start_of(model_name: str, on_note: Callable[[str], None] = lambda _text: None) -> Start:
-    """Resolve a model name and judge it; a model from the Hub is fetched if it is not here yet.
+def start_of(
+    model_name: str,
+    on_note: Callable[[str], None] = lambda _text: None,
+    on_progress: OnProgress = untold,
+) -> Start:
+    """Resolve a model name and judge it; a model from the Hub is fetched if it is not here yet,
+    as `pull` does.
 
     Raises:
         ModelError: it is no safe timm CNN.
@@ -46,7 +51,7 @@ def start_of(model_name: str, on_note: Callable[[str], None] = lambda _text: Non
         check_cnn(model_name)
         known = timm.get_pretrained_cfg(model_name)
         return Start(architecture=model_name, pretrained_cfg=known.to_dict() if known else {})
-    folder = pull(model_name, on_note=on_note)
+    folder = pull(model_name, on_note=on_note, on_progress=on_progress)
     source = read_source(folder)
     config = read_config(folder / CONFIG, f"model {source.repo_id!r}" if source else "model")
     check_cnn(config.architecture, config.args)
@@ -71,7 +76,11 @@ def check_architecture(model_name: str) -> int:
     return check_cnn(start.architecture, start.args)
 
 
-def pinned(config: Config, on_note: Callable[[str], None] = lambda _text: None) -> Config:
+def pinned(
+    config: Config,
+    on_note: Callable[[str], None] = lambda _text: None,
+    on_progress: OnProgress = untold,
+) -> Config:
     """The config with a model from the Hub named by its commit, so that a run keeps it to its end.
 
     Raises:
@@ -79,6 +88,6 @@ def pinned(config: Config, on_note: Callable[[str], None] = lambda _text: None) 
     """
     if not config.model_name.startswith(HUB_PREFIX):
         return config
-    source = start_of(config.model_name, on_note).source
+    source = start_of(config.model_name, on_note, on_progress).source
     assert source is not None
     return replace(config, model_name=f"{HUB_PREFIX}{source.repo_id}@{source.revision}")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from trainer.config import Config, command_line, config_for
 from trainer.data.load import pinned
-from trainer.data.names import title_of
 from trainer.errors import HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress
+from trainer.following import with_progress
 from trainer.hub_client import HUB_PREFIX
 from trainer.jobs import THUMBNAILS, Job, Work
 from trainer.opening import checked_data, open_data, usable_data
@@ -34,7 +34,7 @@ def _check(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
 
     began = time.perf_counter()
     try:
-        config = yield from _pinned(job.config)
+        config = yield from stoppable(_pinned(job.config), should_stop)
         view_of = view_for(config)
     except (ModelError, HubError):
         view_of = None  # the pictures can be looked at without a model
@@ -55,10 +55,10 @@ def _estimate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     from trainer.plan import num_steps, plan
 
     del folder
-    job = replace(job, config=(yield from _pinned(job.config)))
-    yield Progress(text=f"Opening {title_of(job.dataset)}", done=0, total=1)
+    job = replace(job, config=(yield from stoppable(_pinned(job.config), should_stop)))
     began = time.perf_counter()
-    open_data(job.dataset, job.config)  # what the run will have to do again, imports included
+    again = open_data(job.dataset, job.config)  # as the run will have to, imports included
+    yield from stoppable(again, should_stop)
     opening = time.perf_counter() - began
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
@@ -82,7 +82,7 @@ def _sweep(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.sweep import sweep
 
     del folder
-    job = replace(job, config=(yield from _pinned(job.config)))
+    job = replace(job, config=(yield from stoppable(_pinned(job.config), should_stop)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="sweep"), should_stop)
@@ -114,7 +114,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
             )
         dataset = pinned(job.dataset, checkpoint.state.get("revision"))
         job = replace(job, config=config_for(**checkpoint.state["config"]), dataset=dataset)
-    job = replace(job, config=(yield from _pinned(job.config)))
+    job = replace(job, config=(yield from stoppable(_pinned(job.config), should_stop)))
     opened = usable_data(job.dataset, job.config, view_for(job.config))
     data = yield from stoppable(opened, should_stop)
     learner = yield from stoppable(prepare(data, job.config, kind="train"), should_stop)
@@ -225,10 +225,10 @@ def _pinned(config: Config) -> Generator[Event, None, Config]:
     from trainer.start import pinned
 
     title = config.model_name.removeprefix(HUB_PREFIX)
-    yield Progress(text=f"Fetching the model {title}", done=0, total=1)
-    notes: list[str] = []
-    config = pinned(config, notes.append)
-    yield from (Note(text=text) for text in notes)
+    text, notes = f"Fetching the model {title}", list[str]()
+    yield Progress(text=text, done=0, total=1)
+    config = yield from with_progress(text, lambda tell: pinned(config, notes.append, tell))
+    yield from (Note(text=note) for note in notes)
     return config
 
 

@@ -62,7 +62,7 @@ def wire_plan(page: Page, context: Context) -> None:
 
 
 async def _estimated(context: Context, visit: Visit, settings: dict[str, Any]) -> Planned | None:
-    """The estimate of the quick lane's worker; none where it is busy, or cannot say."""
+    """The estimate of the worker that looks at data; none where it is busy, or cannot say."""
     await asyncio.sleep(SETTLE_SECONDS)
     config, dataset = actions.config_of(settings), context.dataset(visit)
     job = Job(kind="estimate", config=config, dataset=dataset)

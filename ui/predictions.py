@@ -1,4 +1,4 @@
-"""Predicting from the page: submit to the quick lane, wait without holding a thread, show bars."""
+"""Predicting from the page: submit to their own lane, wait without holding a thread, show bars."""
 
 import asyncio
 import base64

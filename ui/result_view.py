@@ -29,7 +29,7 @@ def run_bar(
     if run.status == "queued":
         before = count(position, "run") + " before it" if position else "next in line"
         if wait_seconds is not None:
-            before += f", {'at least ' if position > 1 else ''}{seconds(wait_seconds)}"
+            before += f", at least {seconds(wait_seconds)}"
         words = before if warm else "starting up, about 15 s the first time"
         return _bar(name, f"waiting: {words}", None)
     if fold.waiting is not None:
@@ -73,13 +73,13 @@ def train_card(run: Run | None, fold: Fold) -> str:
             "that is best on the validation pictures is kept.</p></div>"
         )
     if run.status == "failed" and fold.failed:
-        return end_card("failed", "This run failed", fold.failed.message)
+        return end_card("failed", "This run failed", fold.failed.message, fold)
     if run.status == "stopped":
         words = fold.stopped.message if fold.stopped else "It was stopped."
         kept = (
             f"Best so far: {percent(best(fold))} of the validation pictures." if fold.epochs else ""
         )
-        return end_card("stopped", "Stopped", f"{words} {kept}")
+        return end_card("stopped", "Stopped", f"{words} {kept}", fold)
     if fold.done is not None and fold.evaluated is not None:
         return _done_card(Path(run.folder), fold, fold.evaluated)
     return f'<div class="lab-card"><h3>Under way</h3>{_story(fold)}</div>'
@@ -90,17 +90,19 @@ def best(fold: Fold) -> float | None:
     return max((epoch.valid_accuracy for epoch in fold.epochs), default=None)
 
 
-def end_card(kind: str, title: str, words: str) -> str:
-    """A card for a run that did not get to its end."""
-    return f'<div class="lab-card {kind}"><h3>{text(title)}</h3><p>{text(words)}</p></div>'
+def end_card(kind: str, title: str, words: str, fold: Fold | None = None) -> str:
+    """A card for a run that did not get to its end, with what was noted on the way, if anything."""
+    story = _story(fold) if fold is not None and fold.notes else ""
+    return f'<div class="lab-card {kind}"><h3>{text(title)}</h3><p>{text(words)}</p>{story}</div>'
 
 
 def sweep_verdict(run: Run | None, fold: Fold) -> str:
     """One sentence with its reason, under the sweep's chart."""
     if run is not None and run.status == "failed" and fold.failed:
-        return end_card("failed", "The sweep failed", fold.failed.message)
+        return end_card("failed", "The sweep failed", fold.failed.message, fold)
     if run is not None and run.status == "stopped":
-        return end_card("stopped", "Stopped", "The sweep was stopped; nothing was changed by it.")
+        words = "The sweep was stopped; nothing was changed by it."
+        return end_card("stopped", "Stopped", words, fold)
     swept = fold.swept
     if swept is None:
         return ""

@@ -20,12 +20,17 @@ from trainer.data.hub_tables import load_tables
 from trainer.data.names import printable
 from trainer.data.room import touch
 from trainer.errors import DatasetError
-from trainer.hub_client import parse_hub_name
+from trainer.hub_client import OnProgress, parse_hub_name, untold
 from trainer.limits import Limits
 
 
 def load_hub_dataset(
-    dataset: str, *, valid_fraction: float, split_seed: int, limits: Limits | None = None
+    dataset: str,
+    *,
+    valid_fraction: float,
+    split_seed: int,
+    limits: Limits | None = None,
+    on_progress: OnProgress = untold,
 ) -> Data:
     """Read `owner/name` or `owner/name@revision`, pinned to the commit that it is now.
 
@@ -34,6 +39,8 @@ def load_hub_dataset(
         valid_fraction: share of the training pictures that becomes `valid` where there is none.
         split_seed: seed of that split.
         limits: sizes and counts that are kept; those of the environment by default.
+        on_progress: is told (bytes so far, bytes in all) of each download; an exception from it
+            ends that.
 
     Raises:
         DatasetError: the dataset cannot be used; the message says what was seen.
@@ -46,7 +53,7 @@ def load_hub_dataset(
             f"{printable(dataset[:100])!r} is not a dataset's id on the Hub. It looks like "
             "owner/name or owner/name@revision, in ASCII letters, digits and . _ -"
         )
-    repo = open_repo(name, limits)
+    repo = open_repo(name, limits, on_progress)
     touch(repo.folder)
     choice = choose_parquet(repo.sizes, repo.card)
     if choice:

@@ -11,7 +11,16 @@ from trainer.data.cache import cache_root
 from trainer.data.names import megabytes
 from trainer.data.room import ensure_room, touch
 from trainer.errors import DatasetError
-from trainer.hub_client import HubName, connect, hub_errors, quiet_progress, refuse_closed
+from trainer.hub_client import (
+    HubName,
+    OnProgress,
+    connect,
+    hub_errors,
+    quiet_progress,
+    refuse_closed,
+    summed,
+    untold,
+)
 from trainer.limits import Limits
 
 if TYPE_CHECKING:
@@ -34,6 +43,8 @@ class HubRepo:
     """Path -> bytes, of every file."""
     card: Mapping[str, Any]
     """The card's YAML block, as the Hub parsed it."""
+    on_progress: OnProgress = field(default=untold, repr=False, compare=False)
+    """Is told (bytes so far, bytes in all) of each download; an exception from it ends that."""
 
     @property
     def licence(self) -> str | None:
@@ -54,15 +65,16 @@ class HubRepo:
             "own machine."
         )
 
-    def download(self, path: str) -> Path:
-        """Fetch one file into this commit's folder; a kept one costs no request.
+    def download(self, paths: Sequence[str]) -> dict[str, Path]:
+        """Fetch files into this commit's folder, by path; a kept one costs no request.
 
         Raises:
             HubError: the Hub refused, or the connection broke.
-            DiskFullError: there is no room for it.
+            DiskFullError: there is no room for them.
         """
-        self.download_into(self.folder / "files", [path])
-        return self.folder / "files" / path
+        folder = self.folder / "files"
+        self.download_into(folder, paths)
+        return {path: folder / path for path in paths}
 
     def download_into(self, folder: Path, paths: Sequence[str]) -> None:
         """Fetch these files and no others below a folder; one that is there costs no request.
@@ -74,14 +86,15 @@ class HubRepo:
             HubError, DiskFullError: as `download`.
         """
         missing = [path for path in paths if not (folder / path).is_file()]
-        ensure_room(sum(self.sizes[path] for path in missing), f"the dataset {self.title}")
+        num_bytes = sum(self.sizes[path] for path in missing)
+        ensure_room(num_bytes, f"the dataset {self.title}")
         fetch = partial(
             self.api.hf_hub_download,
             self.repo_id,
             repo_type="dataset",
             revision=self.sha,
             local_dir=folder,
-            tqdm_class=quiet_progress(),
+            tqdm_class=quiet_progress(summed(num_bytes, self.on_progress)),
         )
         with hub_errors(f"files of dataset {self.title}"):
             pool = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
@@ -107,8 +120,13 @@ class HubRepo:
             )
 
 
-def open_repo(name: HubName, limits: Limits) -> HubRepo:
+def open_repo(name: HubName, limits: Limits, on_progress: OnProgress = untold) -> HubRepo:
     """Resolve a dataset id to a commit and list its files; nothing is downloaded.
+
+    Args:
+        name: of the dataset.
+        limits: on the number of files.
+        on_progress: is told of the downloads to come.
 
     Raises:
         HubError: unreachable, or the dataset is missing, private, gated or disabled.
@@ -135,7 +153,13 @@ def open_repo(name: HubName, limits: Limits) -> HubRepo:
                 )
     card = info.card_data.to_dict() if info.card_data else {}
     return HubRepo(
-        api=api, title=title, repo_id=name.repo_id, sha=info.sha or "", sizes=sizes, card=card
+        api=api,
+        title=title,
+        repo_id=name.repo_id,
+        sha=info.sha or "",
+        sizes=sizes,
+        card=card,
+        on_progress=on_progress,
     )
 
 

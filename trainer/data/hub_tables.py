@@ -64,7 +64,7 @@ def load_tables(
     paths = [path for split in chosen.values() for path in choice.files[split]]
     repo.refuse_too_large(paths, limits)
     columns = _columns(repo, choice, chosen, limits)
-    sources = {path: repo.download(path) for path in paths}
+    sources = repo.download(paths)
     _refuse_too_much(repo, list(sources.values()), columns, limits)
     rows = {}
     for kind, split in chosen.items():
@@ -103,7 +103,7 @@ def _choose_splits(splits: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 def _columns(repo: HubRepo, choice: Choice, chosen: Mapping[str, str], limits: Limits) -> Columns:
     """Look at one small file first, so that a dataset of another kind costs no large download."""
     smallest = min(choice.files[chosen["train"]], key=lambda path: repo.sizes[path])
-    with open_parquet(repo.download(smallest), repo.title) as file:
+    with open_parquet(repo.download([smallest])[smallest], repo.title) as file:
         return find_columns(
             file.schema_arrow,
             card_config(repo.card, choice.config).get("features"),

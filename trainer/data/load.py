@@ -14,7 +14,7 @@ from trainer.data.digits import load_digits
 from trainer.data.folder import load_folder
 from trainer.data.names import printable
 from trainer.errors import DatasetError
-from trainer.hub_client import HubName, parse_hub_name
+from trainer.hub_client import HubName, OnProgress, parse_hub_name, untold
 from trainer.limits import Limits
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(@[\w./-]+)?", re.ASCII)
@@ -29,6 +29,7 @@ def load_data(
     valid_fraction: float = 0.2,
     split_seed: int = 42,
     limits: Limits | None = None,
+    on_progress: OnProgress = untold,
 ) -> Data:
     """Open a dataset by name, path or Hub id, and split it where it is not split already.
 
@@ -37,6 +38,8 @@ def load_data(
         valid_fraction: share of the training pictures that becomes `valid` where there is none.
         split_seed: seed of that stratified split; the same on every machine.
         limits: how much is read; from the environment by default.
+        on_progress: is told (bytes so far, bytes in all) of a download; an exception from it ends
+            that.
 
     Raises:
         DatasetError: nothing usable was found; the message says what was seen and what to do.
@@ -63,7 +66,11 @@ def load_data(
         from trainer.data.hub_dataset import load_hub_dataset
 
         return load_hub_dataset(
-            dataset, valid_fraction=valid_fraction, split_seed=split_seed, limits=limits
+            dataset,
+            valid_fraction=valid_fraction,
+            split_seed=split_seed,
+            limits=limits,
+            on_progress=on_progress,
         )
     raise DatasetError(
         f"{printable(dataset[:200])!r} is not a dataset. Give 'digits', the path of a folder or "

@@ -1,6 +1,6 @@
 """`Runner`: submit a run, follow it by its folder, stop it, resume it; at its start, recover runs.
 
-Two lanes, so that looking at data and predicting never wait for somebody's training.
+Three lanes: looking at data never waits for somebody's training, and predicting for neither.
 Not covered: several trainings at once, and several machines.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from trainer.data.cache import cache_root
 from trainer.disk import free_bytes
 from trainer.errors import BusyError, DiskFullError
-from trainer.events import Event, Progress, Step
+from trainer.events import Event, Step
 from trainer.jobs import PUBLISHING, Job, job_from_dict
 from trainer.limits import Limits
 from trainer.runner.cleaning import clean
@@ -36,7 +36,7 @@ from trainer.runner.owner import visitor_named
 from trainer.runner.publisher import Publisher
 from trainer.runner.recovery import Recovery
 
-TRAIN, QUICK = "train", "quick"
+TRAIN, LOOK, PREDICT = "train", "look", "predict"
 ESTIMATE = "estimate"
 """A run that gives way to whatever else comes into its lane."""
 SHORT = ("predict", ESTIMATE)
@@ -44,22 +44,22 @@ SHORT = ("predict", ESTIMATE)
 LANE_OF = {
     "sweep": TRAIN,
     "train": TRAIN,
-    "check": QUICK,
-    ESTIMATE: QUICK,
-    "predict": QUICK,
-    "evaluate": QUICK,
-    "export": QUICK,
+    "check": LOOK,
+    ESTIMATE: LOOK,
+    "evaluate": LOOK,
+    "export": LOOK,
+    "predict": PREDICT,
 }
 
 CLEAN_SECONDS = 3600.0
 """Between two times of clearing up."""
 
 CLOSE_SECONDS = 7.0
-"""For both workers to end, together: a Space that is restarted has ten seconds."""
+"""For the workers to end, together: a Space that is restarted has ten seconds."""
 
 
 class Runner:
-    """The runs of one app. Its state is the run folders and the two lanes' queues."""
+    """The runs of one app. Its state is the run folders and the lanes' queues."""
 
     def __init__(self, root: Path, *, limits: Limits | None = None) -> None:
         self.root = root.resolve()
@@ -72,13 +72,14 @@ class Runner:
         self._publisher = Publisher(self.root, limits=limits, log=home[1])
         self._lanes = {
             TRAIN: Lane(TRAIN, niceness=5, max_seconds=slow, limits=limits, home=home),
-            QUICK: Lane(QUICK, niceness=0, max_seconds=quick, limits=limits, home=home),
+            LOOK: Lane(LOOK, niceness=2, max_seconds=quick, limits=limits, home=home),
+            PREDICT: Lane(PREDICT, niceness=0, max_seconds=quick, limits=limits, home=home),
         }
         self._submitting = threading.Lock()
         self._closed = threading.Event()
         self._recovery = Recovery(
             self.root,
-            lane_for=lambda kind: self._lanes[LANE_OF.get(kind, QUICK)],
+            lane_for=lambda kind: self._lanes[LANE_OF.get(kind, LOOK)],
             limits=limits,
         )
 
@@ -88,9 +89,11 @@ class Runner:
         return self.root / "uploads"
 
     def start(self) -> None:
-        """Start both workers."""
-        for lane in self._lanes.values():
+        """Start the workers, and last the one that predicts: it is needed last, and each imports
+        torch."""
+        for lane in (self._lanes[LOOK], self._lanes[TRAIN]):
             lane.start()
+        threading.Thread(target=self._start_predicting, name="start", daemon=True).start()
         threading.Thread(target=self._keep_clean, name="cleaning", daemon=True).start()
 
     def ready(self, kind: str) -> bool:
@@ -125,7 +128,7 @@ class Runner:
             self._check_room(job.kind, owner, sender)
             run = create_run(self.root, job, owner=owner)
             self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner, sender=sender)
-        if job.kind != ESTIMATE and LANE_OF[job.kind] == QUICK:
+        if job.kind != ESTIMATE and LANE_OF[job.kind] != TRAIN:
             self._put_off_estimates()
         return run
 
@@ -176,8 +179,8 @@ class Runner:
         return folders.index(Path(run.folder)) if Path(run.folder) in folders else 0
 
     def wait_seconds(self, run_id: str) -> float | None:
-        """How long a waiting run waits at least: what the running one says that it still needs;
-        none where that is unknown, or the run does not wait."""
+        """How long a waiting run waits at least: what the running one's last step says that all of
+        it still needs; none where that is unknown, or the run does not wait."""
         run = self.get(run_id)
         if run is None or not self.position(run_id):
             return None
@@ -185,7 +188,7 @@ class Runner:
         said = [
             event.seconds_left
             for event in (last_events(current) if current else ())
-            if isinstance(event, (Step, Progress))
+            if isinstance(event, Step)  # a Progress tells of a part alone, a validation for one
         ]
         return said[-1] if said else None
 
@@ -223,7 +226,7 @@ class Runner:
         self._recovery.begin()
 
     def close(self) -> None:
-        """End both workers and what is being published; a training leaves a checkpoint."""
+        """End the workers and what is being published; a training leaves a checkpoint."""
         self._publisher.close()
         self._closed.set()
         deadline = time.monotonic() + CLOSE_SECONDS
@@ -235,10 +238,17 @@ class Runner:
 
     def _put_off_estimates(self) -> None:
         """End those that run or wait: nobody has asked for one, and somebody waits for this."""
-        for waiting in self._lanes[QUICK].queue():
+        for waiting in self._lanes[LOOK].queue():
             run = self.get(waiting.folder.name)
             if run is not None and run.kind == ESTIMATE:
                 self.stop(run.run_id)
+
+    def _start_predicting(self) -> None:
+        others, lane = (self._lanes[LOOK], self._lanes[TRAIN]), self._lanes[PREDICT]
+        while not all(each.ready for each in others) and not lane.queue():
+            if self._closed.wait(0.2):
+                return
+        lane.start()
 
     def _keep_clean(self) -> None:
         while True:
