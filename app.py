@@ -44,8 +44,8 @@ from ui.zero_gpu import mark_for_gpu
 
 RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
 KEEP_UPLOADS_SECONDS = 86_400.0
-"""How long a Space keeps an uploaded archive, or until the runs on it have ended; on a machine of
-yours they stay."""
+"""How long a Space keeps an uploaded archive, or until the runs on it have ended; elsewhere it goes
+with its runs."""
 
 mark_for_gpu()
 try:

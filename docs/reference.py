@@ -22,7 +22,6 @@ COMMENTS = {
     "Makefile": "make app, test, lint, shots, docs",
     "README.md": "This page; its first lines configure the Space",
     "SECURITY.md": "What is promised against misuse, and what is not",
-    "benchmarks/accuracy.json": "The figures of the accuracy table below",
     "docs/LOG.md": "What was tried and measured, failures too",
     "docs/shots/": "Screenshots, made by make shots",
     "pyproject.toml": "Project metadata; settings of ruff, pytest and the type checker",
@@ -69,7 +68,7 @@ def file_tree() -> str:
     folders = [name for name in COMMENTS if name.endswith("/")]
     paths = {next(filter(path.startswith, folders), path) for path in listed if path}
     kept = sorted((path for path in paths if (ROOT / path).exists()), key=_order)
-    lines = [f"{path:33} {COMMENTS.get(path) or _first_sentence(ROOT / path)}" for path in kept]
+    lines = [f"{path:33} {_comment(path)}" for path in kept]
     return "\n".join(["```", *lines, "```"])
 
 
@@ -105,6 +104,12 @@ def _field_docs() -> dict[str, str]:
             assert isinstance(field.target, ast.Name)
             docs[field.target.id] = " ".join(str(ast.literal_eval(doc.value)).split())
     return docs
+
+
+def _comment(path: str) -> str:
+    if path.startswith("benchmarks/") and path.endswith(".json"):
+        return f"The figures of {path.removesuffix('.json')}.py, with their spread"
+    return COMMENTS.get(path) or _first_sentence(ROOT / path)
 
 
 def _first_sentence(path: Path) -> str:

@@ -76,7 +76,7 @@ def test_class_labels_give_the_names_and_the_bytes_are_those_of_the_rows(hub, cl
 
 def test_a_download_tells_how_far_it_is_and_ends_where_somebody_stops_it(hub, client):
     files = {f"train/{name}/{i}.png": png(i) for name in ("cats", "dogs") for i in range(60)}
-    files["README.md"] = "---\nlicense: mit\n---\n"
+    files["README.md"] = b"---\nlicense: mit\n---\n"
     num_bytes = sum(len(content) for path, content in files.items() if path.endswith("png"))
     hub.dataset("ada/slow", files)
     hub.faults.script = [Fault(kind="delay", only="ada/slow/resolve", seconds=0.1, times=None)]

@@ -47,6 +47,8 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "secret",
     "MY_API_KEY": "secret",
     "DB_PASSWORD": "secret",
+    "PGPASSWD": "secret",
+    "DEPLOY_PRIVATE_KEY": "secret",
 }
 LONG = 500
 """Epochs of a training that does not end by itself within a test."""

@@ -9,6 +9,7 @@ from trainer.hub import search_datasets
 from trainer.hub_client import HUB_PREFIX, parse_hub_name
 from trainer.jobs import Job
 from trainer.plan_words import plan_words
+from trainer.runner.folder import stop_requested
 from ui.context import Context
 from ui.controls import config_from
 from ui.data_panel import OTHER
@@ -87,7 +88,7 @@ def stop_current(context: Context, visit: Visit) -> None:
     for kind in reversed(PLACES):
         run = context.run(visit, kind)
         if run is not None and run.status in ("queued", "running"):
-            context.runner.stop(run.run_id, at_once=(Path(run.folder) / "stop").exists())
+            context.runner.stop(run.run_id, at_once=stop_requested(Path(run.folder)))
             return
 
 

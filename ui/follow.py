@@ -14,7 +14,7 @@ from gradio.components import Component
 from trainer.jobs import PUBLISHING
 from trainer.menu import MENU
 from trainer.runner import Run
-from trainer.runner.folder import ENDED
+from trainer.runner.folder import ENDED, holds_checkpoint, stop_requested
 from ui.charts import loss_chart, rate_chart
 from ui.context import Context
 from ui.data_panel import empty_check
@@ -174,7 +174,7 @@ def _sweep_changes(page: Page, run: Run, fold: Fold) -> Updates:
 def _train_changes(page: Page, context: Context, run: Run, fold: Fold) -> Updates:
     tab = page.train
     done = run.status == "done" and fold.done is not None
-    can_resume = run.status in ("stopped", "failed") and any(Path(run.folder).glob("ckpt-*"))
+    can_resume = run.status in ("stopped", "failed") and holds_checkpoint(Path(run.folder))
     updates: Updates = {
         tab.loss_chart: loss_chart(fold),
         tab.rate_chart: rate_chart(fold),
@@ -197,7 +197,7 @@ def _bar(page: Page, context: Context, current: list[tuple[Run, Fold]]) -> Updat
     position = context.runner.position(run.run_id)
     warm = context.runner.ready(run.kind)
     wait = context.runner.wait_seconds(run.run_id)
-    stopping = (Path(run.folder) / "stop").exists()
+    stopping = stop_requested(Path(run.folder))
     return {
         frame.bar_row: gr.Row(visible=True),
         frame.bar: run_bar(run, fold, position, warm=warm, wait_seconds=wait),

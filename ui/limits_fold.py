@@ -36,9 +36,10 @@ def limits_words(limits: Limits, *, local: bool) -> str:
         f"- At once: {limits.max_waiting_each} runs of yours, {limits.max_waiting} that wait in "
         f"all, {limits.max_predict_images} pictures in one prediction. Uploads, but for the app's "
         f"own machine: {_mega(limits.max_client_bytes)} MB in ten minutes.\n"
-        f"- Uploaded pictures are removed after {limits.max_temp_seconds // 60} minutes, runs "
-        f"{limits.max_run_days} days after their end, the oldest sooner where all runs exceed "
-        f"{_mega(limits.max_runs_bytes)} MB.{raised}"
+        f"- Pictures sent for a prediction are removed after {limits.max_temp_seconds // 60} "
+        f"minutes; runs, and the zips they need, {limits.max_run_days} days after their end, the "
+        f"oldest sooner where all runs exceed {_mega(limits.max_runs_bytes)} MB; on a Space zips "
+        f"go after a day.{raised}"
     )
 
 

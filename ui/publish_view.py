@@ -1,13 +1,15 @@
 """What the Publish tab shows as HTML: the Hub's answers as a list, and what is on the Hub now."""
 
+from collections.abc import Sequence
+
 from trainer.events import Preflight, Pushed
 from trainer.runner import Run
 from ui.fold import Fold
 from ui.result_view import end_card
 from ui.words import count, text
 
-_NUM_SAME = 2
-"""Findings that are the same for each part: the login and its namespace."""
+_NUM_COMMON = 2
+"""Findings of the login and of its namespace: they are about no part where all parts agree."""
 _NAMES = {"model": "Model", "space": "Demo page", "dataset": "Pictures"}
 
 
@@ -19,29 +21,32 @@ def findings_html(run: Run, fold: Fold) -> str:
         return end_card("stopped", "Stopped", "Nothing was made on the Hub.")
     if not fold.preflights:
         return '<div class="lab-card empty"><h3>Asking the Hub …</h3></div>'
-    lines = "".join(_lines(found, first=not index) for index, found in enumerate(fold.preflights))
     fine = all(found.ok for found in fold.preflights)
     title = "The Hub would take it" if fine else "This needs a change first"
     words = "" if run.job.get("model") else "<p>Train a model, then publish it here.</p>"
     return (
         f'<div class="lab-card {"" if fine else "failed"}"><h3>{title}</h3>'
-        f'<ul class="lab-asked">{lines}</ul>{words if fine else ""}</div>'
+        f'<ul class="lab-asked">{_lines(fold.preflights)}</ul>{words if fine else ""}</div>'
     )
 
 
-def _lines(found: Preflight, *, first: bool) -> str:
-    """What was found for one part; the login is the same for each and is said once."""
-    shown = found.findings if first else found.findings[_NUM_SAME:]
-    return "".join(
-        f'<li class="{"ok" if level == "ok" else "problem"}">'
-        f'<b aria-label="{"fine" if level == "ok" else "problem"}">'
-        f"{'✓' if level == 'ok' else '✕'}</b> {_part(found, place)}{text(words)}</li>"
-        for place, (level, words) in enumerate(shown, start=0 if first else _NUM_SAME)
-    )
-
-
-def _part(found: Preflight, place: int) -> str:
-    return f"{_NAMES[found.kind]}: " if place >= _NUM_SAME else ""
+def _lines(parts: Sequence[Preflight]) -> str:
+    """What was found, part by part; what was said already, as the login was, is not said again."""
+    said: set[tuple[str, str]] = set()
+    lines = []
+    for number, part in enumerate(parts):
+        for place, (level, words) in enumerate(part.findings):
+            common = place < _NUM_COMMON
+            if common and (level, words) in said:
+                continue
+            said.add((level, words))
+            name = "" if common and not number else f"{_NAMES[part.kind]}: "
+            mark, what = ("✓", "fine") if level == "ok" else ("✕", "problem")
+            kind = "ok" if level == "ok" else "problem"
+            lines.append(
+                f'<li class="{kind}"><b aria-label="{what}">{mark}</b> {name}{text(words)}</li>'
+            )
+    return "".join(lines)
 
 
 def result_html(run: Run, fold: Fold) -> str:

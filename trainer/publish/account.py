@@ -92,7 +92,10 @@ def machine_token() -> str:
             "Nobody is logged in to the Hugging Face Hub on this machine. Log in with `hf auth "
             "login` and a token that may write, and push again."
         )
-    return checked_token(token)
+    try:
+        return checked_token(token)
+    except HubError as error:
+        raise HubError(f"{error} On this machine that is done with `hf auth login`.") from error
 
 
 def checked_token(token: str) -> str:
@@ -104,6 +107,5 @@ def checked_token(token: str) -> str:
     if token and token.isascii() and token.isprintable() and " " not in token:
         return token
     raise HubError(
-        "The login of this machine is no token: it holds characters that a token cannot have. "
-        "Log in again with `hf auth login`."
+        "This login is not a valid token: it contains characters that no token has. Sign in again."
     )

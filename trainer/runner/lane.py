@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,14 +13,13 @@ from pathlib import Path
 from trainer.errors import DiskFullError
 from trainer.events import Note, Stopped
 from trainer.limits import Limits
+from trainer.redact import SECRET_NAME
 from trainer.runner.child import open_log
 from trainer.runner.folder import Run, read_folder, request_stop, write_run
 from trainer.runner.journal import append_event
 from trainer.runner.restart import after_death, in_words
 from trainer.runner.turns import Waiting, in_turn
 from trainer.runner.vitals import Vitals, machine_memory, memory_of
-
-_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|API_?KEY|ACCESS_KEY", re.IGNORECASE)
 
 RESTART_SECONDS = 5.0
 """Wait before the next worker where one did not get as far as its first run."""
@@ -32,7 +30,7 @@ LOOK_SECONDS = 1.0
 
 def worker_environment() -> dict[str, str]:
     """The environment without tokens: a worker reads public things only."""
-    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    kept = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
     return kept | {
         "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
         "HF_TOKEN_PATH": os.devnull,  # nor the login that lies on the disk

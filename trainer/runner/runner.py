@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from trainer.data.cache import cache_root
@@ -66,7 +67,7 @@ class Runner:
         make_root(self.root)
         self.uploads.mkdir(parents=True, exist_ok=True)
         self._limits = limits = limits or Limits.from_env()
-        self._names_path = cache_root() / "timm-models-1.0.31.json"
+        self._names_path = cache_root() / f"timm-models-{version('timm')}.json"
         home = (self._names_path, self.root / "workers.log")
         slow, quick = limits.max_run_seconds, limits.max_quick_seconds
         self._publisher = Publisher(self.root, limits=limits, log=home[1])
