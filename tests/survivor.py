@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Report:
     forced_kills: int = 0
     unloadable: int = 0
     lost_generations: int = 0
-    """Kills after which a newer generation than the one that loads was complete before."""
+    """Kills after which no generation loads that is as new as the last one whose save had ended."""
     finished: int = 0
     different: int = 0
     """Finished trainings whose weights or figures are not bit-identical."""
@@ -46,6 +47,7 @@ class Report:
 def train(folder: Path) -> dict[str, Any]:
     """The rest of the training in this folder, a checkpoint at every step; what it ends with."""
     fit_state.SAVE_SECONDS, fit_state.SAVE_SHARE = 0.0, 1e9
+    fit_state.save_checkpoint = _noting(fit_state.save_checkpoint)
     settings = {"freeze_epochs": 1, "epochs": 2, "lr": 0.02, "unfreeze": "always"}
     config = tiny_config("lesson", **settings, unfrozen_lr=0.01, augment="light")
     learner = tiny_learner(config, tiny_data(18, 9, spread=150), pretend=True)
@@ -93,6 +95,23 @@ def forked(
     return json.loads(result.read_text())
 
 
+def _noting(save: Callable[..., Path]) -> Callable[..., Path]:
+    """The same save, which leaves beside the folder the step of the last one that has ended."""
+
+    def noting(folder: Path, step: int, *rest: Any) -> Path:
+        made = save(folder, step, *rest)
+        with folder.with_suffix(".saved").open("a") as file:
+            file.write(f"{step}\n")
+        return made
+
+    return noting
+
+
+def _last_saved(folder: Path) -> int:
+    path = folder.with_suffix(".saved")
+    return int(path.read_text().split()[-1]) if path.exists() else -1
+
+
 def _arm(number: int, operations: Operations) -> None:
     """Let the save with this number run into the faults."""
     saves = iter(range(number + 1))
@@ -107,8 +126,9 @@ def _arm(number: int, operations: Operations) -> None:
 
 
 def check_left(folder: Path, report: Report) -> None:
-    """What a kill has left must load, and be no older than what was there before."""
+    """What a kill has left must load, and be no older than the last save that had ended."""
     if not has_checkpoint(folder):
+        report.lost_generations += _last_saved(folder) >= 0
         return
     began = time.perf_counter()
     try:
@@ -117,8 +137,8 @@ def check_left(folder: Path, report: Report) -> None:
         report.unloadable += 1
         return
     report.worst_load_seconds = max(report.worst_load_seconds, time.perf_counter() - began)
-    report.lost_generations += bool(found.skipped)
     report.reached.append(int(found.state["step"]))
+    report.lost_generations += bool(found.skipped) or report.reached[-1] < _last_saved(folder)
 
 
 def killed_at_random(root: Path, kills: int, seed: int) -> Report:
@@ -129,7 +149,7 @@ def killed_at_random(root: Path, kills: int, seed: int) -> Report:
     whole = time.perf_counter() - began
     number = 0
     while report.kills < kills:
-        folder, found, before = root / f"run{number}", None, 0
+        folder, found = root / f"run{number}", None
         number += 1
         while found is None:
             left = report.kills < kills
@@ -137,9 +157,6 @@ def killed_at_random(root: Path, kills: int, seed: int) -> Report:
             if found is None:
                 report.kills += 1
                 check_left(folder, report)
-                step = report.reached[-1] if report.reached and has_checkpoint(folder) else 0
-                report.lost_generations += step < before
-                before = step
         report.finished += 1
         report.different += found != truth
     return report

@@ -1,6 +1,8 @@
 """Tasks and updates: where images come from, and an update that is not made leaves no trace."""
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,20 @@ def test_a_resumed_run_keeps_the_arithmetic_that_was_measured(tmp_path: Path) ->
     restore(again, checkpoint)
     assert other.runtime == measured
     assert other.runtime.images_per_second > 0
+
+
+@pytest.mark.parametrize(("save_seconds", "due_after"), [(0.1, 60.0), (3.0, 60.0), (6.0, 120.0)])
+def test_no_more_than_a_minute_is_lost_unless_saving_is_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_seconds: float, due_after: float
+) -> None:
+    """A checkpoint within an epoch takes a twentieth of the time at most."""
+    learner = tiny_learner()
+    run = Fit(learner, tmp_path, plan(learner.config), Progression(), {}, 0.0, saved_at=1000.0)
+    run.save_seconds = save_seconds
+    for passed, due in ((due_after - 0.5, False), (due_after + 0.5, True)):
+        clock = SimpleNamespace(perf_counter=partial(float, 1000.0 + passed))
+        monkeypatch.setattr("trainer.fit_state.time", clock)
+        assert run.save_is_due() == due
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,10 @@ def _sweep_changes(page: Page, run: Run, fold: Fold) -> Updates:
 def _train_changes(page: Page, context: Context, run: Run, fold: Fold) -> Updates:
     tab = page.train
     done = run.status == "done" and fold.done is not None
-    can_resume = run.status in ("stopped", "failed") and holds_checkpoint(Path(run.folder))
+    # What its settings led to, a loss that is not finite, the same steps would lead to again.
+    in_vain = fold.failed is not None and fold.failed.error == "ConfigError"
+    ended = run.status == "stopped" or (run.status == "failed" and not in_vain)
+    can_resume = ended and holds_checkpoint(Path(run.folder))
     updates: Updates = {
         tab.loss_chart: loss_chart(fold),
         tab.rate_chart: rate_chart(fold),
