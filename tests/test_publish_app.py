@@ -171,7 +171,7 @@ def test_the_model_that_is_published_is_the_one_that_was_shown(
     page.locator("#to-publish").click()  # the second training's own button
     expect(publish).not_to_be_visible()
     expect(name_of(page)).to_have_value("digits-tf_efficientnet_lite0")
-    expect(page.locator("#publish-findings")).not_to_contain_text("The Hub would take it")
+    expect(page.locator("#publish-findings")).not_to_contain_text("Ready to publish")
 
     page.reload()
     page.get_by_role("tab", name="Publish").click()

@@ -139,7 +139,7 @@ def checked_rate(x: float | None) -> float:
         ConfigError: it is no usable rate.
     """
     if x is None:
-        raise ConfigError("That is no learning rate; click on the curve.")
+        raise ConfigError("No rate was chosen. Click a point of the curve.")
     config_for(lr=x)  # raises for one out of range
     return x
 

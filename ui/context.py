@@ -88,7 +88,7 @@ class Context:
             return typed
         if not isinstance(typed, str) or parse_hub_name(typed.strip()) is None:
             raise DatasetError(
-                f"{str(typed)[:60]!r} is no dataset of the Hugging Face Hub; ids look like "
+                f"{str(typed)[:60]!r} is not the id of a dataset on the Hugging Face Hub. Use "
                 "owner/name or owner/name@revision."
             )
         return f"hf://datasets/{typed.strip()}"

@@ -61,7 +61,7 @@ def build_publish_tab() -> PublishTab:
                 elem_id="publish-visibility",
             )
             extras = gr.CheckboxGroup(
-                EXTRAS, value=[DEMO], label="Beside the model", elem_id="publish-extras"
+                EXTRAS, value=[DEMO], label="Publish with it", elem_id="publish-extras"
             )
             check = gr.Button("Check the name and the login", variant="primary", elem_id="ask-hub")
         with gr.Column(scale=2, min_width=320):

@@ -22,7 +22,7 @@ def findings_html(run: Run, fold: Fold) -> str:
     if not fold.preflights:
         return '<div class="lab-card empty"><h3>Asking the Hub …</h3></div>'
     fine = all(found.ok for found in fold.preflights)
-    title = "The Hub would take it" if fine else "This needs a change first"
+    title = "Ready to publish" if fine else "This needs a change first"
     words = "" if run.job.get("model") else "<p>Train a model, then publish it here.</p>"
     return (
         f'<div class="lab-card {"" if fine else "failed"}"><h3>{title}</h3>'
