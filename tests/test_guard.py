@@ -5,6 +5,7 @@ import json
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from asgi import ask
 from trainer.limits import Limits
@@ -142,6 +143,11 @@ def test_two_hosts_in_one_request_are_refused() -> None:
         "/gradio_api/dev/reload",
         "/monitoring/summary",
         "/gradio_api/deep_link",
+        "/gradio_api/api/predict",
+        "/api/predict/",
+        "/gradio_api/call/predict",
+        "/gradio_api/call/v2/upload",
+        "/gradio_api/component_server/",
     ],
 )
 def test_routes_without_use_are_closed(path: str) -> None:
@@ -154,6 +160,14 @@ def test_routes_without_use_are_closed(path: str) -> None:
 )
 def test_the_pages_own_routes_are_open(path: str) -> None:
     assert ask(guard(), path, headers=LOCAL).status == 200
+
+
+def test_a_route_below_the_path_of_a_proxy_is_the_same_route() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await guard()({**scope, "root_path": "/lab"}, receive, send)
+
+    assert ask(app, "/lab/gradio_api/proxy=https://evil.example", headers=LOCAL).status == 404
+    assert ask(app, "/lab/config", headers=LOCAL).status == 200
 
 
 def test_every_answer_says_who_may_frame_it(monkeypatch: pytest.MonkeyPatch) -> None:

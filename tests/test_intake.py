@@ -41,7 +41,9 @@ async def swallow(request: Request) -> PlainTextResponse:
 
 
 def guarded(tmp_path: Path, budget: Budget | None = None, **limits: Any) -> Guard:
-    app = Router([Route(UPLOAD, swallow, methods=["POST"]), Route(JOIN, echo, methods=["POST"])])
+    app = Router(
+        [Route(UPLOAD, swallow, methods=["POST"]), Route("/{path:path}", echo, methods=["POST"])]
+    )
     return Guard(app, intake=Intake(tmp_path, Limits(**limits), budget))
 
 
@@ -66,6 +68,24 @@ def test_a_request_over_its_limit_is_refused_by_its_length_and_by_counting(tmp_p
         "error": "The request is too large.",
         "detail": "The request is too large.",
     }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/run/upload",
+        "/gradio_api/run/upload/",
+        "/gradio_api/queue/join/upload",
+        "/gradio_api/upload/",
+        "/upload",
+    ],
+)
+def test_no_event_passes_for_an_upload_by_its_name(tmp_path: Path, path: str) -> None:
+    guard = guarded(tmp_path, max_request_bytes=1000)
+    assert post(guard, path, [b"{}"]).status == 200
+    assert post(guard, path, [b"x" * 600] * 2).status == 413
+    assert post(guard, path, [b'{"data": [NaN]}']).status == 400
+    assert post(guard, path, [b'{"data": [{"path": "https://evil.example"}]}']).status == 400
 
 
 def test_an_upload_over_its_limit_is_refused_by_its_length_and_by_counting(tmp_path: Path) -> None:

@@ -134,6 +134,16 @@ def test_what_a_handler_prints_reaches_the_log_without_its_secret(tmp_path: Path
     assert said.count("[secret]") >= 6
 
 
+def test_who_does_not_know_the_password_sends_nothing_large(app: AppServer) -> None:
+    from httpx import Client
+
+    event = {"data": ["x" * 3_000_000], "fn_index": 1, "session_hash": "a"}
+    with Client(base_url=app.url, trust_env=False) as client:
+        for name in ("upload", "tick"):
+            answer = client.post(f"/gradio_api/run/{name}", json=event)
+            assert (answer.status_code, "too large" in answer.text) == (413, True)
+
+
 def test_a_flood_of_wrong_passwords_does_not_hold_up_the_page(app: AppServer) -> None:
     from httpx import Client
 

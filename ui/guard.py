@@ -6,13 +6,12 @@ answers every origin with credentials, and serves routes that this app has no us
 
 import json
 import logging
-import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.body import Body, BodyRefused, check_json, drain, replayed
-from ui.intake import Intake, is_upload
+from ui.intake import Intake
 from ui.origin import (
     answered_names,
     is_foreign,
@@ -21,18 +20,11 @@ from ui.origin import (
     on_space,
     same_origin,
 )
+from ui.routes import is_blocked, is_upload
 
 __all__ = ["Guard", "answered_names", "is_local", "same_origin"]
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_BLOCKED = re.compile(
-    r"/+(gradio_api/+)?"
-    r"(file[=/]\s*[a-z0-9+.-]+:/|proxy=|process_recording|(undo-)?vibe-|run-history|runs/?$"
-    r"|dev/|monitoring|deep_link|profiling)",
-    re.IGNORECASE,
-)
-"""Gradio's routes that fetch for the visitor, run what they send, or show how the app is used."""
-
 FOREIGN_WORDS = (
     "This request came from another website, so it was not carried out. Open the app's own page "
     "and try again there."
@@ -71,7 +63,7 @@ class Guard:
         guarded = _with_headers(send)
         refusal = self._refusal(scope)
         if refusal is not None:
-            await answer(guarded, *refusal, path=scope["path"])
+            await answer(guarded, *refusal, scope=scope)
         elif scope["method"] in _SAFE_METHODS:
             await self._app(scope, receive, guarded)
         else:
@@ -118,14 +110,14 @@ class Guard:
             return 403, NAME_WORDS
         if scope["method"] not in _SAFE_METHODS and is_foreign(headers):
             return 403, FOREIGN_WORDS
-        if _BLOCKED.match(scope["path"]):
+        if is_blocked(scope):
             return 404, "There is nothing here."
         return None
 
 
-async def answer(send: Send, status: int, words: str, *, path: str) -> None:
+async def answer(send: Send, status: int, words: str, *, scope: Scope) -> None:
     """Answer with fixed words, in the form in which gradio's page shows them."""
-    if path.endswith("/upload"):
+    if is_upload(scope):
         kind, body = "text/plain; charset=utf-8", words.encode()
     else:
         kind, body = "application/json", json.dumps({"error": words, "detail": words}).encode()
@@ -142,7 +134,7 @@ async def _refuse(
     send: Send, receive: Receive, body: Body | None, refusal: BodyRefused, scope: Scope
 ) -> None:
     await (body.drain() if body is not None else drain(receive))
-    await answer(send, refusal.status, refusal.message, path=scope["path"])
+    await answer(send, refusal.status, refusal.message, scope=scope)
 
 
 def frame_ancestors() -> str:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 from trainer.limits import Limits
 from ui.body import Body, BodyRefused
 from ui.origin import is_local, on_space
+from ui.routes import is_upload
 
 WINDOW_SECONDS = 600.0
 _MAX_CLIENTS = 10_000
@@ -132,11 +133,6 @@ def reserve(total_bytes: int, limits: Limits) -> int:
     """
     fifth = total_bytes // 5
     return fifth if on_space() else min(fifth, limits.min_upload_free_bytes)
-
-
-def is_upload(scope: Scope) -> bool:
-    """Whether this is gradio's route for files."""
-    return scope["path"].rstrip("/").endswith("/upload")
 
 
 def client_of(scope: Scope, headers: Headers) -> str:
