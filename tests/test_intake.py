@@ -88,6 +88,23 @@ def test_no_event_passes_for_an_upload_by_its_name(tmp_path: Path, path: str) ->
     assert post(guard, path, [b'{"data": [{"path": "https://evil.example"}]}']).status == 400
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; xboundary=xyz",
+        'multipart/form-data; boundary=""',
+        "multipart/mixed; boundary=xyz",
+    ],
+)
+def test_an_upload_whose_parts_cannot_be_counted_is_refused(tmp_path: Path, kind: str) -> None:
+    answer = post(guarded(tmp_path), UPLOAD, [b"x"], **{"Content-Type": kind})
+    assert answer.status == 400
+    assert b"multipart/form-data" in answer.body
+
+
 def test_an_upload_over_its_limit_is_refused_by_its_length_and_by_counting(tmp_path: Path) -> None:
     guard = guarded(tmp_path, max_archive_bytes=2_000_000)
     assert post(guard, UPLOAD, [b"x"], **{"Content-Length": "3000001"}).status == 413
@@ -103,13 +120,28 @@ def test_a_length_that_is_no_number_does_not_get_past_the_count(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("size", [7, 64, 4096])
-def test_an_upload_in_too_many_parts_is_refused(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        "boundary=xyz",
+        'boundary="xyz"',
+        " boundary = xyz",
+        "BOUNDARY=xyz",
+        "xboundary=zzz; boundary=xyz",
+        'name="; boundary=zzz"; boundary=xyz',
+        "boundary=zzz; boundary=xyz",
+    ],
+)
+def test_an_upload_in_too_many_parts_is_refused(tmp_path: Path, size: int, options: str) -> None:
+    kind = {"Content-Type": f"multipart/form-data; {options}"}
     part = b'--xyz\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n1\r\n'
     guard = guarded(tmp_path, max_predict_images=20)
 
     def send(num_parts: int) -> Answer:
         whole = part * num_parts + b"--xyz--\r\n"
-        return post(guard, UPLOAD, [whole[at : at + size] for at in range(0, len(whole), size)])
+        return post(
+            guard, UPLOAD, [whole[at : at + size] for at in range(0, len(whole), size)], **kind
+        )
 
     assert send(20).status == 200
     refused = send(21)

@@ -1,12 +1,12 @@
 """`Intake`: what a request may bring: how large a body, how much in all, how full a disk."""
 
-import re
 import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
@@ -154,5 +154,17 @@ def _declared(headers: Headers) -> int:
 
 
 def _boundary(headers: Headers) -> bytes:
-    found = re.search(r'boundary="?([^";,\s]+)', headers.get("content-type", ""), re.IGNORECASE)
-    return found[1].encode("latin-1", "replace") if found else b""
+    """What stands between an upload's parts, read as gradio reads it: else others are counted.
+
+    Raises:
+        BodyRefused: the body does not come in parts.
+    """
+    kind, options = parse_options_header(headers.get("content-type"))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise BodyRefused(
+            400,
+            "An upload must come as multipart/form-data with a boundary between its files. Reload "
+            "the page and try again.",
+        )
+    return boundary
