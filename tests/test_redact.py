@@ -4,11 +4,12 @@ import asyncio
 import io
 import logging
 import os
+import sys
 
 import pytest
 
 from trainer.errors import ConfigError
-from trainer.redact import RedactedStream, environment_secrets, redacted
+from trainer.redact import RedactedStream, environment_secrets, redact_output, redacted
 from ui.password import checked_by, read_password
 
 
@@ -83,6 +84,26 @@ def test_a_log_with_a_traceback_is_written_without_the_secret() -> None:
     assert "AbCdEfGhIjKlMn" not in out.getvalue()
     assert "correct-horse" not in out.getvalue()
     assert "Traceback" in out.getvalue()
+
+
+def test_a_handler_that_was_there_before_is_led_to_the_stream_without_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, err, own = io.StringIO(), io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    log = logging.getLogger("redact-test.early")
+    handlers = [logging.StreamHandler(stream) for stream in (out, None, own)]
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        redact_output()
+        log.warning("it failed with hf_AbCdEfGhIjKlMn")
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+    assert (out.getvalue(), err.getvalue()) == ("it failed with hf_[secret]\n",) * 2
+    assert "AbCdEfGhIjKlMn" in own.getvalue()  # whoever gave it a stream of its own knows why
 
 
 def test_the_password_leaves_the_environment_and_opens_the_app(

@@ -114,9 +114,11 @@ def test_no_secret_is_found_after_every_flow_and_error(app: AppServer) -> None:
 
 def test_what_a_handler_prints_reaches_the_log_without_its_secret(tmp_path: Path) -> None:
     program = (
-        "import logging, sys, traceback; from trainer.redact import redact_output\n"
+        "import huggingface_hub.utils.logging, logging, sys, traceback\n"
+        "from trainer.redact import redact_output\n"
         "redact_output()\n"
         f"token = {PASTED!r}\n"
+        "logging.getLogger('huggingface_hub').warning('the library logged %s', token)\n"
         "print('printed', token); logging.warning('logged %s', token)\n"
         "try: raise ValueError(token)\n"
         "except ValueError: traceback.print_exc(); logging.exception('failed')\n"
@@ -131,7 +133,8 @@ def test_what_a_handler_prints_reaches_the_log_without_its_secret(tmp_path: Path
     )
     said = done.stdout + done.stderr
     assert re.findall(r"Canary|canary", said) == []
-    assert said.count("[secret]") >= 6
+    assert "the library logged hf_[secret]" in said
+    assert said.count("[secret]") >= 7
 
 
 def test_who_does_not_know_the_password_sends_nothing_large(app: AppServer) -> None:

@@ -4,6 +4,7 @@ Not covered: a secret that arrives in two halves, secrets of a form that nobody 
 native code writes past Python's streams.
 """
 
+import logging
 import os
 import re
 import sys
@@ -84,5 +85,19 @@ def redact_output(*more: str) -> None:
         more: secrets besides those of the environment.
     """
     secrets = (*filter(None, more), *environment_secrets())
-    sys.stdout = RedactedStream(sys.stdout, secrets)  # pyright: ignore[reportAttributeAccessIssue]
-    sys.stderr = RedactedStream(sys.stderr, secrets)  # pyright: ignore[reportAttributeAccessIssue]
+    for name in ("stdout", "stderr"):
+        raw = getattr(sys, name)
+        redacting = RedactedStream(raw, secrets)
+        setattr(sys, name, redacting)
+        _lead_handlers(raw, redacting)
+
+
+def _lead_handlers(raw: TextIO, redacting: RedactedStream) -> None:
+    """Lead handlers that hold the raw stream, as that of a library imported earlier, to the other.
+
+    What a handler names when it is made is the stream itself, not `sys.stderr`.
+    """
+    for log in (logging.root, *logging.root.manager.loggerDict.values()):
+        for handler in log.handlers if isinstance(log, logging.Logger) else ():
+            if isinstance(handler, logging.StreamHandler) and handler.stream is raw:
+                handler.setStream(redacting)
