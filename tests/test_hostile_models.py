@@ -49,6 +49,12 @@ def named(architecture: str, **changes: Any) -> dict[str, bytes | str]:
     return tiny_repo(architecture=architecture, **changes)
 
 
+def first_tensor(**changes: Any) -> dict[str, bytes | str]:
+    """The tiny model with a header of one tensor, which says of itself what is given."""
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **changes}
+    return tiny_repo(with_header(json.dumps({"conv1.0.weight": entry}).encode()))
+
+
 def only(config: str, weights: bytes | None = None) -> dict[str, bytes | str]:
     return {**tiny_repo(weights), "config.json": config}
 
@@ -96,6 +102,7 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     "labels-are-numbers": (tiny_repo(label_names=[1, 2, 3]), "no texts of up to 300"),
     "labels-are-long": (tiny_repo(label_names=["a", "b", "c" * 301]), "no texts of up to 300"),
     "labels-out-of-range": (tiny_repo(label_names={"7": "x"}), "does not have"),
+    "labels-of-5000-digits": (tiny_repo(label_names={"1" * 5000: "x"}), "does not have"),
     "labels-are-a-text": (tiny_repo(label_names="red"), "label_names that are no list"),
     "input-is-huge": (
         tiny_repo(pretrained_cfg=preprocessing(input_size=[3, 10**6, 10**6])),
@@ -103,10 +110,31 @@ REFUSED: dict[str, tuple[dict[str, bytes | str], str]] = {
     ),
     "std-is-zero": (tiny_repo(pretrained_cfg=preprocessing(std=[0, 0, 0])), "std [0, 0, 0]"),
     "mean-is-nan": (tiny_repo(pretrained_cfg=preprocessing(mean=[float("nan")] * 3)), "mean [nan"),
+    "mean-has-400-digits": (
+        tiny_repo(pretrained_cfg=preprocessing(mean=[10**400, 0, 0])),
+        "mean [1000000",
+    ),
+    "crop-has-400-digits": (
+        tiny_repo(pretrained_cfg=preprocessing(crop_pct=10**400)),
+        "crop_pct 1000000",
+    ),
+    "args-of-400-digits": (tiny_repo(model_args={"drop_rate": 10**400}), "drop_rate=1000000"),
     "no-safetensors": (tiny_repo(b"\x80\x02evil"), "does not begin with a list of tensors"),
     "header-is-huge": (tiny_repo(struct.pack("<Q", 2**60) + b"{}"), "does not begin with a list"),
     "header-is-long": (tiny_repo(with_header(LONG.encode())), "does not begin with a list"),
     "header-is-no-json": (tiny_repo(with_header(b"{" * 100)), "does not begin with a list"),
+    "header-begins-at-400-digits": (
+        first_tensor(data_offsets=[10**400, 1.5]),
+        "does not begin with a list",
+    ),
+    "header-ends-at-4300-digits": (
+        first_tensor(shape=[10**4300 // 4 - 1], data_offsets=[0, 10**4300 - 4]),
+        "does not begin with a list",
+    ),
+    "header-of-200000-sides": (
+        first_tensor(shape=[0] * 200_000, data_offsets=[0, 0]),
+        "does not begin with a list",
+    ),
     "cut-off": (tiny_repo(save(tiny_weights())[:-9]), "it is cut off or damaged"),
     "another-shape": (
         tiny_repo(changed("layer1.0.conv1.weight", torch.zeros(1, 2))),

@@ -6,7 +6,6 @@ to load from (`url`, `file`, `hf_hub_id`, `state_dict`, `custom_load`) is even l
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -197,10 +196,9 @@ def _class_names(names: Any, count: int, what: str) -> tuple[str, ...]:
     if names is None or names == [] or names == {}:
         return tuple(numbers)
     if isinstance(names, dict):  # id to name, perhaps with gaps
-        if not all(str(key).isdecimal() and int(key) < count for key in names):
+        if not names.keys() <= set(numbers):
             raise ModelError(f"The {what} has label_names for classes that it does not have.")
-        by_number = {int(key): name for key, name in names.items()}
-        names = [by_number.get(number, numbers[number]) for number in range(count)]
+        names = [names.get(number, number) for number in numbers]
     if not isinstance(names, list):
         raise ModelError(f"The {what} has label_names that are no list.")
     if len(names) != count:
@@ -222,7 +220,11 @@ def _whole(name: str, value: Any, low: int, high: int, what: str) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it can be held against a range, which neither NaN nor infinity is within.
+
+    `math.isfinite` cannot take every whole number that JSON can write.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _odd(name: str, value: Any, what: str) -> ModelError:

@@ -26,6 +26,8 @@ MAX_HEADER_BYTES = 1_000_000
 """The largest CNN of timm has a header of a tenth of that."""
 _TYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32"})
 _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4}
+_MAX_SIDES = 8
+"""Dimensions of a tensor; a video's convolution has five."""
 
 Read = Callable[[int, int], bytes]
 """Bytes of the file from one position to another, the second left out."""
@@ -141,7 +143,10 @@ def _entry(entry: Mapping[str, Any]) -> tuple[tuple[int, ...], str, int]:
         ValueError, KeyError, TypeError: it is not as the format has it.
     """
     shape, kind, (start, end) = tuple(entry["shape"]), entry["dtype"], entry["data_offsets"]
-    if kind not in _TYPES or not all(type(side) is int and side >= 0 for side in (*shape, start)):
+    if kind not in _TYPES or len(shape) > _MAX_SIDES:
+        raise ValueError(kind)
+    # JSON's numbers have no end; the format's have 64 bits.
+    if not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, start, end)):
         raise ValueError(kind)
     count = 1
     for side in shape:
