@@ -33,6 +33,7 @@ from trainer.runner.folder import (
     read_run,
     record,
     request_stop,
+    stop_requested,
     write_run,
 )
 from trainer.runner.journal import append_event, last_events, read_events
@@ -559,8 +560,8 @@ def test_a_waiting_run_that_cannot_be_stopped_on_a_full_disk_waits_on(
     runner = Runner(tmp_path)
     run = runner.submit(_train(1), owner="a")
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.runner.lane.write_run", _full)
-        with pytest.raises(DiskFullError, match="cannot be taken out of the queue"):
+        patch.setattr("trainer.runner.stopping.write_run", _full)
+        with pytest.raises(DiskFullError, match="cannot be stopped now"):
             runner.stop(run.run_id)
     assert [each.folder for each in runner._lanes["train"].queue()] == [Path(run.folder)]
     runner.stop(run.run_id)
@@ -623,6 +624,48 @@ def test_an_app_that_is_started_while_the_last_one_ends_takes_up_its_runs(tmp_pa
     assert [_now_of(each).status for each in (own, check, run)] == ["queued"] * 3
     assert len(second._lanes["look"].queue()) == 1
     second.close()
+
+
+def test_a_run_that_another_app_began_meanwhile_or_a_wrong_clock_dates_is_taken_up(
+    tmp_path: Path,
+) -> None:
+    first, second = Runner(tmp_path), Runner(tmp_path)
+    first.recover()
+    second.recover()
+    own = second.submit(_train(1), owner="b")
+    late = first.submit(_train(1), owner="a")
+    ahead = write_run(replace(_unfinished(tmp_path, pid=1), created=time.time() + 600))
+    first.close()
+    lane = second._lanes["train"]
+    _wait(lambda: len(lane.queue()) == 3, 30)
+    assert [each.folder.name for each in lane.queue()] == [ahead.run_id, own.run_id, late.run_id]
+    second.close()
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_a_run_that_nobody_carries_out_is_stopped_at_once_and_can_go_on(
+    status: str, tmp_path: Path
+) -> None:
+    runner = Runner(tmp_path)
+    run = _unfinished(tmp_path, pid=1, status=status)
+    runner.stop(run.run_id)
+    assert _now_of(run).status == "stopped"
+    (event,) = read_events(Path(run.folder))[0]
+    assert isinstance(event, Stopped)
+    assert "No process" in event.message
+    resumed = runner.resume(run.run_id, owner="a")
+    assert resumed is not None
+    assert [each.folder for each in runner._lanes["train"].queue()] == [Path(run.folder)]
+
+
+def test_a_run_that_another_process_carries_out_is_asked_to_stop(tmp_path: Path) -> None:
+    runner = Runner(tmp_path)
+    run = _unfinished(tmp_path, pid=1)
+    with held(Path(run.folder)):
+        runner.stop(run.run_id)
+    assert _now_of(run).status == "running"
+    assert stop_requested(Path(run.folder))
+    assert read_events(Path(run.folder))[0] == []
 
 
 def test_uploads_that_a_run_works_on_or_will_are_needed(tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from trainer.errors import DiskFullError
-from trainer.events import Note, Stopped
+from trainer.events import Note
 from trainer.limits import Limits
 from trainer.redact import SECRET_NAME
 from trainer.runner.child import open_log
-from trainer.runner.folder import Run, read_folder, request_stop, write_run
+from trainer.runner.folder import Run, read_folder, request_stop
 from trainer.runner.journal import append_event
 from trainer.runner.restart import after_death, in_words
 from trainer.runner.turns import Waiting, in_turn
@@ -300,22 +298,3 @@ def _read(folder: Path) -> Run | None:
     if run is None and (folder / "run.json").exists():
         raise OSError(f"{folder.name}/run.json cannot be read")
     return run
-
-
-def ask_to_stop(lane: Lane, folder: Path) -> None:
-    """Stop a run: one that waits leaves the queue, one that runs stops at its next step."""
-    if (waiting := lane.drop(folder)) is not None:
-        run = read_folder(folder)
-        if run is not None:
-            message = "It was taken out of the queue before it began."
-            try:
-                write_run(replace(run, status="stopped"))
-                append_event(folder, Stopped(step=0, total_steps=0, message=message))
-            except OSError as error:  # else it would wait in no queue
-                lane.add(folder, owner=waiting.owner, again=waiting.again, sender=waiting.sender)
-                raise DiskFullError(
-                    f"The run cannot be taken out of the queue now ({error.strerror}). Make room "
-                    "on the disk, and stop it again."
-                ) from error
-        return
-    request_stop(folder)

@@ -78,15 +78,16 @@ class _Taken:
 class Publisher:
     """The publications in progress; everything shared is behind `self._lock`."""
 
-    def __init__(self, root: Path, *, limits: Limits, log: Path) -> None:
+    def __init__(self, root: Path, *, limits: Limits, log: Path, own: set[str]) -> None:
         """Begin without any.
 
         Args:
             root: the folder of runs.
             limits: of memory.
             log: what the processes print.
+            own: the ids of this app's runs, to which those here are added.
         """
-        self._root, self._limits, self._log = root, limits, log
+        self._root, self._limits, self._log, self._own = root, limits, log, own
         self._lock = threading.Lock()
         self._taken: dict[str, _Taken] = {}
 
@@ -101,6 +102,7 @@ class Publisher:
         with self._lock, contextlib.ExitStack() as undo:
             self._check_room(job, owner, login)
             undo.callback(shutil.rmtree, self._root / run_id, ignore_errors=True)
+            self._own.add(run_id)  # before anybody can see it
             run = create_run(self._root, job, owner=owner, run_id=run_id)
             process = self._start(run)
             undo.callback(process.kill)

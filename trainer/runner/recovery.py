@@ -1,6 +1,5 @@
 """`Recovery`: at the app's start, takes up the runs that an earlier app left unfinished."""
 
-import math
 import os
 import sys
 import threading
@@ -29,21 +28,24 @@ ADOPT_SECONDS = 30.0
 class Recovery:
     """What is unfinished in one folder of runs, which it holds until it is closed."""
 
-    def __init__(self, root: Path, *, lane_for: Callable[[str], Lane], limits: Limits) -> None:
+    def __init__(
+        self, root: Path, *, lane_for: Callable[[str], Lane], limits: Limits, own: set[str]
+    ) -> None:
         """Get ready.
 
         Args:
             root: the folder of runs.
             lane_for: the lane of a kind of run.
             limits: of restarts and of what may wait.
+            own: the ids of the runs that this app has begun or resumed, which are left alone;
+                those that are taken up are added.
         """
         self._root = root
         self._lane_for = lane_for
         self._limits = limits
+        self._own = own
         self._closed = threading.Event()
         self._locks = ExitStack()
-        self._since = math.inf
-        """When this app began: what is of later is its own."""
 
     def begin(self) -> None:
         """Take up what is left, in the order it came; where a process is still at work on a run,
@@ -53,7 +55,6 @@ class Recovery:
         again too often, are marked as stopped. Where another living app has this folder of runs,
         nothing is done; one that is just ending is waited for.
         """
-        self._since = time.time()
         try:
             self._locks.enter_context(held(self._root))
         except BusyError as error:
@@ -83,11 +84,11 @@ class Recovery:
             threading.Thread(target=self._adopt, args=(ending,), daemon=True).start()
 
     def _is_left(self, run: Run) -> bool:
-        """Whether a run is unfinished, and none that this app has begun or taken up meanwhile."""
-        if run.created >= self._since or (run.status in ENDED and not run.interrupted):
-            return False
-        folders = [each.folder for each in self._lane_for(run.kind).queue()]
-        return Path(run.folder) not in folders
+        """Whether a run is unfinished, and none of this app's own.
+
+        Not by when it was begun: a clock may be set back, and another app may have begun it later.
+        """
+        return run.run_id not in self._own and (run.status not in ENDED or run.interrupted)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -98,25 +99,34 @@ class Recovery:
         """Go on with an unfinished run, or mark it; False if a process is still at work on it."""
         folder = Path(run.folder)
         mine = run.owner == COMMAND_LINE
-        if is_held(folder) or (mine and run.status == "queued" and _alive(run.pid)):
+        if mine and (run.status in ENDED or (run.status == "queued" and _alive(run.pid))):
+            return True  # stopped by Ctrl-C, which is its end; or about to begin
+        try:
+            with suppress(OSError), held(folder):  # a full disk: at the next start
+                now = read_folder(folder)
+                if now is not None and self._is_left(now):
+                    self._go_on(now)
+        except BusyError:
             return mine
-        if mine and run.status in ENDED:  # stopped by Ctrl-C: that is its end
-            return True
+        return True
+
+    def _go_on(self, run: Run) -> None:
+        folder = Path(run.folder)
         clear_scratch(run)
         lane = self._lane_for(run.kind)
         began = run.status != "queued"
         tired = began and not run.interrupted and run.restarts >= self._limits.max_restarts
         full = len(lane.queue()) >= self._limits.max_waiting
-        with suppress(OSError):  # a full disk: at the next start
-            if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():
-                append_event(folder, Stopped(step=0, total_steps=0, message=_message(run)))
-                write_run(replace(run, status="stopped", interrupted=False))
-            else:
-                if began:
-                    run = begin_again(run, "The app was started again", counts=not run.interrupted)
-                write_run(replace(run, pid=os.getpid()))
-                lane.add(folder, owner=run.owner, again=began)
-        return True
+        mine = run.owner == COMMAND_LINE
+        if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():
+            append_event(folder, Stopped(step=0, total_steps=0, message=_message(run)))
+            write_run(replace(run, status="stopped", interrupted=False))
+            return
+        if began:
+            run = begin_again(run, "The app was started again", counts=not run.interrupted)
+        write_run(replace(run, pid=os.getpid()))
+        self._own.add(run.run_id)
+        lane.add(folder, owner=run.owner, again=began)
 
     def _adopt(self, folders: list[Path]) -> None:
         """Take up runs whose worker outlives its app by some seconds."""

@@ -27,15 +27,17 @@ from trainer.runner.folder import (
     create_run,
     holds_checkpoint,
     make_root,
+    new_run_id,
     read_folder,
     read_run,
     write_run,
 )
 from trainer.runner.journal import last_events, read_events
-from trainer.runner.lane import Lane, ask_to_stop
+from trainer.runner.lane import Lane
 from trainer.runner.owner import visitor_named
 from trainer.runner.publisher import Publisher
 from trainer.runner.recovery import Recovery
+from trainer.runner.stopping import ask_to_stop
 
 TRAIN, LOOK, PREDICT = "train", "look", "predict"
 ESTIMATE = "estimate"
@@ -70,7 +72,9 @@ class Runner:
         self._names_path = cache_root() / f"timm-models-{version('timm')}.json"
         home = (self._names_path, self.root / "workers.log")
         slow, quick = limits.max_run_seconds, limits.max_quick_seconds
-        self._publisher = Publisher(self.root, limits=limits, log=home[1])
+        self._own: set[str] = set()
+        """Runs that this app has begun, resumed or taken up: none that another one left."""
+        self._publisher = Publisher(self.root, limits=limits, log=home[1], own=self._own)
         self._lanes = {
             TRAIN: Lane(TRAIN, niceness=5, max_seconds=slow, limits=limits, home=home),
             LOOK: Lane(LOOK, niceness=2, max_seconds=quick, limits=limits, home=home),
@@ -82,6 +86,7 @@ class Runner:
             self.root,
             lane_for=lambda kind: self._lanes[LANE_OF.get(kind, LOOK)],
             limits=limits,
+            own=self._own,
         )
 
     @property
@@ -127,7 +132,9 @@ class Runner:
         owner = visitor_named(owner)
         with self._submitting:  # two at once would both find the last place free
             self._check_room(job.kind, owner, sender)
-            run = create_run(self.root, job, owner=owner)
+            run_id = new_run_id()
+            self._own.add(run_id)  # before anybody can see it
+            run = create_run(self.root, job, owner=owner, run_id=run_id)
             self._lanes[LANE_OF[job.kind]].add(Path(run.folder), owner=owner, sender=sender)
         if job.kind != ESTIMATE and LANE_OF[job.kind] != TRAIN:
             self._put_off_estimates()
@@ -155,6 +162,7 @@ class Runner:
                 return None
             self._check_room("train", owner, sender)
             folder = Path(run.folder)
+            self._own.add(run_id)
             (folder / "stop").unlink(missing_ok=True)
             job = replace(job_from_dict(run.job), resume=holds_checkpoint(folder)).to_dict()
             run = replace(run, status="queued", job=job, pid=os.getpid(), restarts=0)
@@ -194,7 +202,11 @@ class Runner:
         return said[-1] if said else None
 
     def stop(self, run_id: str, *, at_once: bool = False) -> None:
-        """Ask a run to stop; `at_once` ends its process, whatever it does."""
+        """Ask a run to stop; `at_once` ends its process, whatever it does.
+
+        Raises:
+            DiskFullError: that cannot be written.
+        """
         run = self.get(run_id)
         if run is None or run.status in ENDED:
             return
@@ -202,7 +214,8 @@ class Runner:
             self._publisher.stop(run, at_once=at_once)
             return
         lane, folder = self._lanes[LANE_OF[run.kind]], Path(run.folder)
-        ask_to_stop(lane, folder)
+        with self._submitting:  # a run on its way into its lane is not abandoned
+            ask_to_stop(lane, folder)
         if at_once:
             lane.kill(folder)
 
