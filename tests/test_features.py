@@ -1,6 +1,6 @@
 """Cached features: which views, kept for whom, and never for another body or other pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from trainer.features import (
 )
 from trainer.learner import Learner, ensure_features
 from trainer.model import body_features
+from trainer.runtime import Runtime
 from trainer.transforms import to_batch
 
 PHOTOS = Augmentation("light", True, "")
@@ -36,14 +37,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "cache" / "features"
 
 
+def looking(
+    learner: Learner,
+    key: str = "tiny",
+    views: tuple[PictureView, ...] = PLAIN,
+    *,
+    exactly: bool = False,
+) -> Generator[Progress, None, tuple[torch.Tensor, Runtime]]:
+    how = (learner.preprocess, learner.runtime, views)
+    path = features_path(body_digest(learner.model), key, *how)
+    model, images = learner.model, learner.train_images
+    return cached_features(model, images, *how, path=path, text="Go", exactly=exactly)
+
+
 def features_of(
     learner: Learner, key: str = "tiny", views: tuple[PictureView, ...] = PLAIN
 ) -> tuple[bool, torch.Tensor]:
     """Whether the body had to look, and the features."""
-    runtime, images = learner.runtime, learner.train_images
-    how = (learner.preprocess, runtime, views)
-    path = features_path(body_digest(learner.model), key, *how)
-    events, found = collect(cached_features(learner.model, images, *how, path=path, text="Go"))
+    events, (found, _) = collect(looking(learner, key, views))
     assert all(isinstance(event, Progress) for event in events)
     return bool(events), found
 
@@ -78,6 +89,20 @@ def test_other_weights_pictures_arithmetic_or_views_are_other_features() -> None
     learner.runtime = replace(learner.runtime, dtype=torch.bfloat16)
     assert features_of(learner)[0]
     assert features_of(tiny_learner(tiny_config(seed=1)))[0]
+
+
+def test_what_another_arithmetic_kept_is_read_unless_the_very_same_is_needed() -> None:
+    """A busy machine finds other batches the fastest each time: it must not look again for that."""
+    learner = tiny_learner()
+    _, (_, made) = collect(looking(learner))
+    learner.runtime = replace(learner.runtime, batch_size=made.batch_size // 2)
+    events, (_, found) = collect(looking(learner))
+    assert not events
+    assert found.rounding == made.rounding != learner.runtime.rounding
+    events, (_, found) = collect(looking(learner, exactly=True))
+    assert events
+    assert found == learner.runtime
+    assert not collect(looking(learner, exactly=True))[0]
 
 
 def test_a_damaged_file_is_computed_again(cache: Path) -> None:
@@ -127,7 +152,8 @@ def test_validation_features_are_exact_whatever_the_training_computes_in() -> No
     assert exact.features is not None
     assert torch.equal(learner.features.valid, exact.features.valid)
     assert not torch.equal(learner.features.train, exact.features.train)
-    assert learner.features.body == body_digest(learner.model)
+    assert learner.made is not None
+    assert learner.made.body == body_digest(learner.model)
 
 
 def test_the_head_is_no_part_of_the_bodys_digest() -> None:

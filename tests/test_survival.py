@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,23 @@ import pytest
 import torch
 
 from faults import Operations, failing, faults
-from tiny import collect, digest, never, stop_after, tiny_config, tiny_data, tiny_learner
+from tiny import (
+    collect,
+    digest,
+    never,
+    result_of,
+    stop_after,
+    tiny_config,
+    tiny_data,
+    tiny_learner,
+)
 from trainer import disk
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.errors import CheckpointError
 from trainer.events import EpochDone, Event, Failed, Note, Progress, Step, Stopped
 from trainer.fit import fit
 from trainer.jobs import Job
-from trainer.learner import Learner
+from trainer.learner import Learner, ensure_features
 from trainer.runner.folder import create_run, read_folder, record
 from trainer.runner.journal import Journal, read_events
 
@@ -103,6 +113,29 @@ def test_a_resumed_run_is_the_uninterrupted_one(
         assert again is not None
         assert digest(learner.model) == digest(whole.model), interrupt
         assert again.at.best_loss == run.at.best_loss
+
+
+def test_features_that_were_dropped_meanwhile_are_made_again_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier run had made them in other batches; their bits depend on that."""
+    monkeypatch.setenv("LRLAB_CACHE", str(tmp_path / "cache"))
+
+    def learner(batch_size: int) -> Learner:
+        config = tiny_config(freeze_epochs=3, lr=0.02, unfreeze="never")
+        made = tiny_learner(config, tiny_data(60, 9, spread=150), pretend=True)
+        made.runtime = replace(made.runtime, images_per_second=1.0, batch_size=batch_size)
+        return made
+
+    result_of(ensure_features(learner(5)))
+    whole = learner(16)
+    collect(fit(whole, tmp_path / "whole", should_stop=never))
+    collect(fit(learner(16), tmp_path / "run", should_stop=stop_after(9)))
+    shutil.rmtree(tmp_path / "cache" / "features")
+    result_of(ensure_features(learner(16)))  # by a run that began meanwhile
+    resumed, checkpoint = learner(16), load_checkpoint(tmp_path / "run")
+    collect(fit(resumed, tmp_path / "run", should_stop=never, resume=checkpoint))
+    assert digest(resumed.model) == digest(whole.model)
 
 
 # The disk.

@@ -6,16 +6,18 @@ exported model wherever it is loaded.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from trainer.augment import Augmentation, augment, mirrored
@@ -26,15 +28,37 @@ from trainer.data.room import make_room
 from trainer.events import Progress
 from trainer.infer import Images, run_through
 from trainer.model import TimmModel, body_features, body_parameters
-from trainer.runtime import Runtime
+from trainer.runtime import Runtime, runtime_from
 from trainer.transforms import Preprocess
 
 FEW = 500
 """Training pictures up to which a mirrored view is added where nobody chose: at the rates that a
 sweep suggests for so few, the head learns them by heart (docs/LOG.md)."""
 
-VERSION = 1
+VERSION = 2
 """Raised when what is stored changes its meaning."""
+
+_MADE = "made"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a run's features were made: in the same way they are made again bit for bit."""
+
+    body: str
+    """`body_digest` of the body that made them."""
+    train: Runtime
+    valid: Runtime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint, without the device."""
+        return {"body": self.body, "train": self.train.to_dict(), "valid": self.valid.to_dict()}
+
+
+def made_from(values: dict[str, Any], device: torch.device) -> Made:
+    """What `to_dict` wrote, on this device."""
+    train, valid = (runtime_from(values[name], device) for name in ("train", "valid"))
+    return Made(values["body"], train, valid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +67,6 @@ class Features:
     """float32 `[views, N, F]`; view 0 is the picture."""
     valid: Tensor
     """float32 `[N, F]`, computed in float32."""
-    body: str
-    """`body_digest` of the body that made them."""
 
     def pick(self, indices: np.ndarray, rng: torch.Generator) -> Tensor:
         """Training features `[B, F]`, each of one of the picture's views, drawn by `rng`."""
@@ -62,8 +84,12 @@ def cached_features(
     *,
     path: Path,
     text: str,
-) -> Generator[Progress, None, Tensor]:
+    exactly: bool = False,
+) -> Generator[Progress, None, tuple[Tensor, Runtime]]:
     """The body's features of `images`, from the cache where they are there.
+
+    Their last bits depend on layout, batches and threads. A run that begins takes what is there,
+    because what a busy machine found fastest may be something else each time.
 
     Args:
         model: its body is what counts; evaluation mode is set.
@@ -73,13 +99,16 @@ def cached_features(
         views: versions of each picture.
         path: `features_path` of the same.
         text: of the Progress events.
+        exactly: take only such as were made in this very arithmetic.
 
     Returns:
-        float32 `[views, N, F]` on the runtime's device.
+        float32 `[views, N, F]` on the runtime's device, and the runtime that made them.
     """
-    known = _read(path)
-    if known is not None and known.shape[:2] == (len(views), len(images)):
-        return known.to(runtime.device)
+    known = _read(path, runtime.device)
+    if known is not None and known[0].shape[:2] == (len(views), len(images)):
+        features, made = known
+        if not exactly or made.rounding == runtime.rounding:
+            return features.to(runtime.device), made
     model.eval()
     runtime.apply(model)
     parts = []
@@ -97,8 +126,8 @@ def cached_features(
             )
         )
     features = torch.stack(parts)
-    _write(path, features)
-    return features
+    _write(path, features, runtime)
+    return features, runtime
 
 
 def features_path(
@@ -113,10 +142,12 @@ def features_path(
     Args:
         body: `body_digest` of the model.
         pictures_key: names the pictures and how they were decoded.
-        preprocess, runtime, views: as for `cached_features`; float32 and bf16 are kept apart.
+        preprocess, runtime, views: as for `cached_features`; float32 and bf16 are kept apart,
+            and devices, processors and versions, of which one cannot make the other's again.
     """
     names = "|".join(view.name for view in views)
-    rule = f"{VERSION}|{pictures_key}|{preprocess!r}|{runtime.precision}|{names}"
+    where = f"{runtime.device.type}|{torch.__version__}|{torch.backends.cpu.get_cpu_capability()}"
+    rule = f"{VERSION}|{pictures_key}|{preprocess!r}|{runtime.precision}|{where}|{names}"
     key = hashlib.sha256(f"{rule}|{body}".encode()).hexdigest()[:32]
     return cache_root() / "features" / f"{key}.safetensors"
 
@@ -156,22 +187,25 @@ def body_digest(model: TimmModel) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Tensor | None:
-    """Features that were kept; none where they are not there, or damaged."""
+def _read(path: Path, device: torch.device) -> tuple[Tensor, Runtime] | None:
+    """Features that were kept and what made them; none where they are not there, or damaged."""
     try:
         os.utime(path)  # used again: the last ones to be cleared away
-        return load_file(path)["features"]
-    except (OSError, KeyError, SafetensorError):
+        with safe_open(path, "pt") as file:
+            made = runtime_from(json.loads(file.metadata()[_MADE]), device)
+            return file.get_tensor("features"), made
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError):
         return None
 
 
-def _write(path: Path, features: Tensor) -> None:
+def _write(path: Path, features: Tensor, made: Runtime) -> None:
     """Keep features; where the disk is full the next run computes them again."""
     with suppress(OSError, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
         making = temporary_sibling(path)
         try:
-            save_file({"features": features.cpu().contiguous()}, making)
+            metadata = {_MADE: json.dumps(made.to_dict())}
+            save_file({"features": features.cpu().contiguous()}, making, metadata)
             making.replace(path)
         finally:
             making.unlink(missing_ok=True)

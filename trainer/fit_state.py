@@ -15,6 +15,7 @@ from trainer.checkpoint import Checkpoint, save_checkpoint
 from trainer.data.room import touch
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import Event, Note, Progress
+from trainer.features import made_from
 from trainer.learner import Learner
 from trainer.plan import Phase, num_steps
 from trainer.runtime import runtime_from
@@ -133,6 +134,7 @@ def save(run: Fit) -> Path:
         tensors["optim"] = run.optimizer_state
     names = Progression.__dataclass_fields__
     training, runtime = run.learner.training_runtime, run.learner.runtime
+    made = run.learner.made
     measured = run.learner.features is not None or runtime.images_per_second > 0
     state = {name: getattr(run.at, name) for name in names} | {
         "seconds": run.seconds(),
@@ -141,6 +143,7 @@ def save(run: Fit) -> Path:
         # Another arithmetic would be another run: what was measured at its start stays.
         "runtime": runtime.to_dict() if measured else None,
         "training_runtime": training.to_dict() if training else None,
+        "made": made.to_dict() if made else None,
         "at_once": run.learner.at_once,
         "data": run.data,
         "revision": run.learner.data.provenance.revision,
@@ -184,6 +187,8 @@ def restore(run: Fit, checkpoint: Checkpoint) -> None:
         run.learner.runtime = runtime_from(values, device)
     if values := state.pop("training_runtime"):
         run.learner.training_runtime = runtime_from(values, device)
+    if values := state.pop("made", None):
+        run.learner.made = made_from(values, device)
     # Other parts of a step would round otherwise.
     known = (run.learner.at_once, state.pop("at_once", None))
     run.learner.at_once = min(filter(None, known), default=None)

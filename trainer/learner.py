@@ -20,6 +20,7 @@ from trainer.errors import DatasetError
 from trainer.events import Event, Note, Progress, Started
 from trainer.features import (
     Features,
+    Made,
     PictureView,
     body_digest,
     cached_features,
@@ -54,6 +55,8 @@ class Learner:
     """int64 `[N]` on the run's device."""
     valid_labels: np.ndarray = field(repr=False)
     features: Features | None = field(default=None, repr=False)
+    made: Made | None = None
+    """How the features were made, once they were; a resumed run makes them in the same way."""
     training_runtime: Runtime | None = None
     """For training all layers; measured when that begins."""
     image_source: Callable[[np.ndarray], Tensor] | None = field(default=None, repr=False)
@@ -171,8 +174,7 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     model, config, preprocess = learner.model, learner.config, learner.preprocess
     if not learner.runtime.images_per_second:  # a resumed run keeps what was measured
         learner.runtime = yield from _probed(learner, training=False)
-    learner.runtime.apply(model)  # also where the features are known: the head has its threads too
-    body, data = body_digest(model), learner.data
+    body, data, made = body_digest(model), learner.data, learner.made
     count = num_views(config, learner.augmentation, learner.num_train)
     views = picture_views(count, learner.augmentation, config.seed)
 
@@ -182,21 +184,21 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
         runtime: Runtime,
         views: tuple[PictureView, ...],
         text: str,
-    ) -> Generator[Event, None, Tensor]:
+    ) -> Generator[Event, None, tuple[Tensor, Runtime]]:
         key = decoded_path(split, preprocess).stem
         path = features_path(body, key, preprocess, runtime, views)
-        return (
-            yield from cached_features(
-                model, images, preprocess, runtime, views, path=path, text=text
-            )
-        )
+        how = (model, images, preprocess, runtime, views)
+        exactly = made is not None
+        return (yield from cached_features(*how, path=path, text=text, exactly=exactly))
 
     text = "Running the pictures through the frozen body"
-    train = yield from features(data.train, learner.train_images, learner.runtime, views, text)
+    fast = made.train if made else learner.runtime
+    train, fast = yield from features(data.train, learner.train_images, fast, views, text)
     text = "Running the validation pictures through it, in float32"
-    exact = learner.runtime.exact()
-    valid = yield from features(data.valid, learner.valid_images, exact, views[:1], text)
-    learner.features = Features(train, valid[0], body)
+    exact = made.valid if made else learner.runtime.exact()
+    valid, exact = yield from features(data.valid, learner.valid_images, exact, views[:1], text)
+    learner.features, learner.made = Features(train, valid[0]), Made(body, fast, exact)
+    learner.runtime.apply(model)  # also where the features are known: the head has its threads too
     head_of(model).standardize(train.flatten(0, 1))
 
 

@@ -41,6 +41,11 @@ class Runtime:
         """`bf16` or `fp32`."""
         return "bf16" if self.dtype is torch.bfloat16 else "fp32"
 
+    @property
+    def rounding(self) -> tuple[object, ...]:
+        """What decides how its sums round: with the same, the same inputs give the same bits."""
+        return (self.dtype, self.channels_last, self.threads, self.batch_size)
+
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the body runs; leaves everything alone for fp32."""
         enabled = self.dtype is not torch.float32

@@ -126,7 +126,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
         samples(data, per_class=12, total=12, split="valid"), folder / "examples", whole=True
     )
     loaded = yield from _exported(learner, folder)
-    if learner.features is not None and body_digest(loaded.model) == learner.features.body:
+    if learner.features and learner.made and body_digest(loaded.model) == learner.made.body:
         result = evaluate_features(loaded, learner.features.valid, data, "valid")
         yield result
     else:
