@@ -23,6 +23,14 @@ from hub_tokens import Token, may_create, may_write
 
 KINDS = {"model": "models", "dataset": "datasets", "space": "spaces"}
 
+STATIC_PAGE = """<!doctype html>
+<html>
+  <head><link rel="stylesheet" href="style.css" /></head>
+  <body><h1>A static Space, and nothing in it yet</h1></body>
+</html>
+"""
+"""The page that a new static Space begins with."""
+
 
 class Writer:
     """Looks up what may be written to."""
@@ -115,6 +123,8 @@ def new_repo(kind: str, repo_id: str, token: Token, asked: dict[str, Any]) -> Re
     if kind == "spaces":
         name = repo_id.split("/")[1]
         files["README.md"] = f"---\ntitle: {name}\nemoji: 🚀\nsdk: {repo.sdk}\n---\n"
+    if repo.sdk == "static":
+        files |= {"index.html": STATIC_PAGE, "style.css": "h1 {\n  color: teal;\n}\n"}
     sha = repo.commit(files)
     repo.log[sha] = Said(title="initial commit", author=token.user)
     return repo

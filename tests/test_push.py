@@ -1,20 +1,11 @@
-"""`push`: the command line in a process of its own, against the Hub emulator.
+"""`push`: the command line in a process of its own, against the Hub emulator."""
 
-The file is also that process: it carries out one command after another, so that torch and timm
-are imported once, and huggingface_hub reads the emulator's address at import.
-"""
-
-import contextlib
 import hashlib
-import io
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from safetensors.numpy import load, save
@@ -23,79 +14,9 @@ from hub_emulator import HubEmulator, unused_endpoint
 from hub_faults import Faults
 from hub_repos import Repo
 from hub_tokens import Token
-from pictures import png
+from push_client import ROOT, TOKEN, Client, train_squares
 
-ROOT = Path(__file__).resolve().parent.parent
-TOKEN = "hf_canaryTokenOfAda"
 FILES = {"README.md", "config.json", "model.safetensors"}
-
-
-class Client:
-    """The parent's end of the pipe to the process that runs commands."""
-
-    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
-        self.folder = folder
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={
-                **env,
-                "LRLAB_MAX_PUBLISH_WAIT_SECONDS": "3",
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-                "LRLAB_CACHE": str(folder / "c"),
-            },
-        )
-
-    def ask(self, call: str, *args: object, **env: str) -> dict[str, Any]:
-        """The answer; `env` is set for this call alone. The token must be nowhere afterwards."""
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps([call, args, env]) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        secret = env.get("HF_TOKEN") or TOKEN
-        assert secret not in line
-        written = [path for path in self.folder.rglob("*") if path.is_file()]
-        assert not [str(path) for path in written if secret.encode() in path.read_bytes()]
-        return json.loads(line)
-
-    def push(self, model: Path, repo_id: str, *more: str, **env: str) -> dict[str, Any]:
-        """The exit code and the last JSON line of a push, as Ada where no other env is given."""
-        env = env or {"HF_TOKEN": TOKEN}
-        answer = self.ask("command", ["push", str(model), repo_id, "--json", *more], **env)
-        return {"code": answer["code"], **json.loads(answer["out"].splitlines()[-1])}
-
-    def close(self) -> None:
-        assert self._process.stdin and self._process.stdout
-        self._process.stdin.close()
-        self._process.wait(timeout=10)
-        self._process.stdout.close()
-
-
-def command(argv: list[str]) -> dict[str, Any]:
-    """`python -m trainer …`, with what it wrote."""
-    from trainer.__main__ import main
-
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(argv)
-    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
-
-
-def serve() -> None:
-    """Answer the lines of standard input."""
-    answers = sys.stdout
-    for line in sys.stdin:
-        call, args, env = json.loads(line)
-        before = dict(os.environ)
-        os.environ.update(env)
-        answer = {"command": command}[call](*args)
-        os.environ.clear()
-        os.environ.update(before)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
 
 
 @pytest.fixture(scope="module")
@@ -115,18 +36,7 @@ def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def trained(client: Client) -> Path:
-    """A model folder: a tiny model, trained for one epoch on coloured squares."""
-    for number in range(40):
-        path = client.folder / "squares" / ("warm", "cold")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        color = (200, number * 4, 0) if number % 2 == 0 else (0, number * 4, 200)
-        path.write_bytes(png(color, (8, 8)))
-    settings = "--model-name test_resnet --no-pretrained --epochs 1 --image-size 32 --lr 0.01"
-    run = client.folder / "run"
-    options = [*settings.split(), "--batch-size", "8", "--output-dir", str(run), "--json"]
-    answer = client.ask("command", ["train", str(client.folder / "squares"), *options])
-    assert answer["code"] == 0, answer
-    return run / "model"
+    return train_squares(client)
 
 
 @pytest.fixture
@@ -259,6 +169,15 @@ def test_a_repository_that_was_not_published_from_here_is_left_alone(hub, client
 def test_an_empty_repository_made_by_hand_is_used(hub, client, model):
     hub.model("ada/made-by-hand", {"README.md": "soon", ".gitattributes": ""}, private=True)
     assert client.push(model, "ada/made-by-hand")["verified"] is True
+
+
+def test_a_readme_that_somebody_has_written_is_left_alone(hub, client, model):
+    repo = hub.model("ada/described", {"README.md": "", ".gitattributes": ""}, private=True)
+    repo.commit({"README.md": "A page of thoughts."})
+    answer = client.push(model, "ada/described")
+    assert (answer["code"], answer["error"]) == (2, "HubError")
+    assert "it holds README.md. Choose another name" in answer["message"]
+    assert len(repo.commits) == 2
 
 
 def test_a_hub_that_refuses_for_a_moment_is_asked_again(hub, client, model):
@@ -499,7 +418,3 @@ def test_weights_that_come_back_damaged_fail_with_the_address_of_what_was_pushed
     answer = client.push(model, "ada/damaged")
     assert (answer["code"], answer["error"]) == (2, "HubError")
     assert f"{hub.endpoint}/ada/damaged" in answer["message"]
-
-
-if __name__ == "__main__":
-    serve()

@@ -1,14 +1,14 @@
 """`Target`: the repository that something is published in, how it stands now, and its marker.
 
 A repository that was published from here carries `lrlab.json`: its own name, and the names and
-hashes of the files of that publication. One without it and with files of its own is somebody's
-work, and is left alone.
+hashes of the files of that publication. One without it that anybody has changed since the Hub made
+it is somebody's work, and is left alone.
 """
 
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 MARKER = "lrlab.json"
 KINDS = ("model", "dataset", "space")
 _MAX_MARKER_BYTES = 1_000_000
-_UNTOUCHED = {".gitattributes", "README.md"}
-"""What a repository may hold that somebody has only just made by hand."""
+_GITS_OWN = ".gitattributes"
+_SEEDED = {_GITS_OWN, "README.md", "index.html", "style.css"}
+"""What the Hub itself puts into a new repository; the last two into a static Space. Somebody's own
+small site has the same names, but further commits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +50,15 @@ class Standing:
     """Its newest commit."""
     public: bool
     files: frozenset[str]
+    untouched: bool
+    """Whether it holds nothing but what the Hub put there when it was made."""
     marker_bytes: int = 0
     """Size of its marker; 0: it has none."""
 
     @property
     def ours(self) -> bool:
         """Whether it was published from here, or holds nothing yet."""
-        return MARKER in self.files or self.files <= _UNTOUCHED
+        return MARKER in self.files or self.untouched
 
 
 def check_id(repo_id: str) -> None:
@@ -93,8 +97,24 @@ def look(api: "HfApi", target: Target, token: str) -> Standing | None:
         sha=info.sha or "",
         public=not info.private,
         files=frozenset(sizes),
+        untouched=_is_untouched(api, target, sizes.keys(), sha=info.sha, token=token),
         marker_bytes=sizes.get(MARKER, 0),
     )
+
+
+def _is_untouched(
+    api: "HfApi", target: Target, files: Set[str], *, sha: str | None, token: str
+) -> bool:
+    """Whether nobody has put anything into a repository; its commits are asked for only where its
+    files do not tell."""
+    if files <= {_GITS_OWN}:
+        return True
+    if not files <= _SEEDED:
+        return False
+    commits = api.list_repo_commits(
+        target.repo_id, repo_type=target.kind, token=token, revision=sha
+    )
+    return len(commits) == 1
 
 
 def refuse(target: Target, standing: Standing) -> None:
@@ -110,10 +130,10 @@ def refuse(target: Target, standing: Standing) -> None:
             "another name, or change it in the settings of its page."
         )
     if not standing.ours:
+        told = sorted(standing.files - {_GITS_OWN}, key=lambda name: (name in _SEEDED, name))[:3]
         raise HubError(
             f"{target.repo_id} exists already and was not published from here: it holds "
-            f"{', '.join(sorted(standing.files - _UNTOUCHED)[:3])}. Choose another name, so that "
-            "nothing of it is lost."
+            f"{', '.join(told)}. Choose another name, so that nothing of it is lost."
         )
 
 
@@ -140,7 +160,7 @@ def earlier_files(api: "HfApi", target: Target, standing: Standing, token: str) 
             token=token,
             tqdm_class=quiet_progress(),
         )
-        return _named_files(Path(path).read_bytes(), target) & (standing.files - _UNTOUCHED)
+        return _named_files(Path(path).read_bytes(), target) & (standing.files - {_GITS_OWN})
 
 
 def _named_files(marker: bytes, target: Target) -> frozenset[str]:
