@@ -1,6 +1,7 @@
 """What is cleared up of old runs and uploads, and what never is."""
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from trainer.limits import Limits
 from trainer.runner import Run, Runner, runner
 from trainer.runner.cleaning import clean
 from trainer.runner.folder import create_run, write_run
-from trainer.runner.lock import held
+from trainer.runner.lock import held, is_held
 
 DAY = 86_400.0
 NOW = 2_000_000_000.0
@@ -84,6 +85,48 @@ def test_too_much_goes_from_the_oldest_on_but_nothing_that_is_new(tmp_path: Path
     assert _left(tmp_path) == {run.run_id for run in runs[2:]}
     clean(tmp_path, Limits(max_runs_bytes=1), now=NOW)
     assert _left(tmp_path) == {runs[3].run_id}
+
+
+def _stopped_with_checkpoint(root: Path, name: str, days: float) -> Run:
+    dataset = str(root / "uploads" / name / "photos.zip")
+    run = _run(root, "train", days, status="stopped", dataset=dataset)
+    for path in (Path(run.folder, "ckpt-00000007"), Path(dataset).parent):
+        path.mkdir(parents=True)
+        (path / "some").write_bytes(b"0" * 1000)
+        os.utime(path, (NOW - days * DAY, NOW - days * DAY))
+    return run
+
+
+def test_a_run_that_goes_on_is_not_removed_to_make_room_for_itself(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, limits=Limits(min_free_bytes=2**60, max_runs_bytes=1))
+    ago = (NOW - time.time()) / DAY
+    run, old = (_stopped_with_checkpoint(tmp_path, name, ago + 3) for name in ("mine", "old"))
+    with pytest.raises(DiskFullError, match="nearly full"):
+        runner.resume(run.run_id, owner="a")
+    assert Path(run.folder, "ckpt-00000007", "some").exists()
+    assert Path(run.job["dataset"]).parent.exists()
+    assert not Path(old.folder).exists()
+    assert not is_held(Path(run.folder))
+
+
+def test_a_run_that_is_resumed_while_others_are_removed_stays_with_its_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(tmp_path)  # not started
+    old, run = (_stopped_with_checkpoint(tmp_path, str(days), days) for days in (50, 40))
+    remove = shutil.rmtree
+
+    def meanwhile(path: Path, *, ignore_errors: bool) -> None:
+        if path == Path(old.folder):
+            assert runner.resume(run.run_id, owner="a") is not None
+            assert runner.resume(old.run_id, owner="a") is None
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", meanwhile)
+    removed = clean(tmp_path, Limits(), now=NOW)
+    assert removed == [Path(old.folder), Path(old.job["dataset"]).parent]
+    assert Path(run.folder, "ckpt-00000007", "some").exists()
+    assert Path(run.job["dataset"]).parent.exists()
 
 
 def test_uploads_stay_while_a_run_refers_to_them_or_they_are_new(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.errors import BusyError
 from trainer.limits import Limits
 from trainer.runner.folder import ENDED, Run, read_folder
-from trainer.runner.lock import is_held
+from trainer.runner.lock import held, is_held
 from trainer.runner.owner import COMMAND_LINE
 
 KEPT = ("sweep", "train")
@@ -40,8 +41,7 @@ def clean(root: Path, limits: Limits, *, now: float | None = None) -> list[Path]
         What was removed.
     """
     now = time.time() if now is None else now
-    runs = [run for folder in sorted(root.iterdir()) if (run := read_folder(folder))]
-    ended = sorted(_ended(runs), key=lambda each: each.ended)
+    ended = sorted(_ended(_runs(root)), key=lambda each: each.ended)
     old = [each for each in ended if now - each.ended > _kept_seconds(each.run, limits)]
     rest = [each for each in ended if each not in old]
     total = sum(each.size for each in rest)
@@ -50,13 +50,27 @@ def clean(root: Path, limits: Limits, *, now: float | None = None) -> list[Path]
             break
         old.append(each)
         total -= each.size
-    removed = [Path(each.run.folder) for each in old]
-    gone = {path.name for path in removed}
-    needed = {str(run.job.get("dataset", "")) for run in runs if run.run_id not in gone}
-    removed += _unused_uploads(root / "uploads", needed, now - limits.max_quick_run_hours * _HOUR)
-    for path in removed:
+    removed = [Path(each.run.folder) for each in old if _remove(each.run)]
+    needed = {str(run.job.get("dataset", "")) for run in _runs(root)}  # some go on by now
+    unused = _unused_uploads(root / "uploads", needed, now - limits.max_quick_run_hours * _HOUR)
+    for path in unused:
         shutil.rmtree(path, ignore_errors=True)
-    return removed
+    return removed + unused
+
+
+def _runs(root: Path) -> list[Run]:
+    return [run for folder in sorted(root.iterdir()) if (run := read_folder(folder))]
+
+
+def _remove(run: Run) -> bool:
+    """Remove a run's folder, unless somebody has gone on with it since it was looked at."""
+    folder = Path(run.folder)
+    with suppress(BusyError, OSError), held(folder):
+        if read_folder(folder) == run:
+            (folder / "run.json").unlink()  # from here on it is no run that could go on
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
+    return False
 
 
 def _kept_seconds(run: Run, limits: Limits) -> float:

@@ -1,5 +1,6 @@
 """What becomes of a run whose process has died: it is begun again a few times, or it has ended."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,24 @@ def begin_again(run: Run, what: str, *, less_memory: bool = False, counts: bool 
     append_once(folder, Note(text=f"{what}, {where}."))
     again = replace(run, status="queued", job=job, restarts=restarts, interrupted=False)
     return write_run(again)
+
+
+def can_go_on(run: Run) -> bool:
+    """Whether somebody may have a run go on."""
+    return run.kind == "train" and run.status in ("stopped", "failed")
+
+
+def go_on(run: Run) -> Run:
+    """Mark a training that has ended as waiting again, because somebody asked for it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = Path(run.folder)
+    (folder / "stop").unlink(missing_ok=True)
+    job = {**run.job, "resume": holds_checkpoint(folder)}
+    run = replace(run, status="queued", job=job, pid=os.getpid(), restarts=0, interrupted=False)
+    return write_run(run)
 
 
 def last_step(folder: Path) -> int:

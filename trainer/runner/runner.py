@@ -5,12 +5,10 @@ Not covered: several trainings at once, and several machines.
 """
 
 import json
-import os
 import shutil
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,25 +16,25 @@ from trainer.data.cache import cache_root
 from trainer.disk import free_bytes
 from trainer.errors import BusyError, DiskFullError
 from trainer.events import Event, Step
-from trainer.jobs import PUBLISHING, Job, job_from_dict
+from trainer.jobs import PUBLISHING, Job
 from trainer.limits import Limits
 from trainer.runner.cleaning import clean
 from trainer.runner.folder import (
     ENDED,
     Run,
     create_run,
-    holds_checkpoint,
     make_root,
     new_run_id,
     read_folder,
     read_run,
-    write_run,
 )
 from trainer.runner.journal import last_events, read_events
 from trainer.runner.lane import Lane
+from trainer.runner.lock import held
 from trainer.runner.owner import visitor_named
 from trainer.runner.publisher import Publisher
 from trainer.runner.recovery import Recovery
+from trainer.runner.restart import can_go_on, go_on
 from trainer.runner.stopping import ask_to_stop
 
 TRAIN, LOOK, PREDICT = "train", "look", "predict"
@@ -153,22 +151,24 @@ class Runner:
         """Go on with a stopped or failed training; none if there is no such run.
 
         Raises:
-            BusyError, DiskFullError: as `submit`.
+            BusyError, DiskFullError: as `submit`; or another process is at work on it.
         """
         owner = visitor_named(owner)
-        with self._submitting:
+        with self._submitting, suppress(FileNotFoundError):  # it is being removed
             run = self.get(run_id)
-            if run is None or run.kind != "train" or run.status not in ("stopped", "failed"):
+            if run is None or not can_go_on(run):
                 return None
-            self._check_room("train", owner, sender)
             folder = Path(run.folder)
-            self._own.add(run_id)
-            (folder / "stop").unlink(missing_ok=True)
-            job = replace(job_from_dict(run.job), resume=holds_checkpoint(folder)).to_dict()
-            run = replace(run, status="queued", job=job, pid=os.getpid(), restarts=0)
-            write_run(replace(run, interrupted=False))
+            with held(folder, seconds=2.0):  # nobody removes it or takes it up meanwhile
+                run = self.get(run_id)
+                if run is None or not can_go_on(run):
+                    return None
+                self._check_room("train", owner, sender)
+                self._own.add(run_id)
+                run = go_on(run)
             self._lanes[TRAIN].add(folder, owner=owner, sender=sender)
-        return run
+            return run
+        return None
 
     def get(self, run_id: str) -> Run | None:
         """The run as it stands; none if there is none with this id."""
