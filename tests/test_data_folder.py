@@ -7,6 +7,7 @@ import pytest
 
 from pictures import fill, png
 from trainer.data import Data, Skipped, load_data
+from trainer.data.names import natural_key
 from trainer.errors import DatasetError
 from trainer.limits import Limits
 
@@ -115,6 +116,13 @@ def test_other_folders_beside_the_splits_are_reported(tmp_path: Path) -> None:
 def test_classes_are_in_natural_order(tmp_path: Path) -> None:
     data = load(fill(tmp_path, [f"{c}/{i}.png" for c in ("10", "2", "b1", "A3") for i in (1, 2)]))
     assert data.class_names == ("2", "10", "A3", "b1")
+
+
+def test_numbers_in_names_sort_by_size_however_long_they_are() -> None:
+    long = "1" * 5_000
+    shuffled = ["b1", f"a{long}0", "a12b", "a2", f"a{long}", "a10", "A02"]
+    ordered = ["A02", "a2", "a10", "a12b", f"a{long}", f"a{long}0", "b1"]
+    assert sorted(shuffled, key=natural_key) == ordered
 
 
 def test_every_allowed_suffix_counts_in_any_case(tmp_path: Path) -> None:

@@ -390,6 +390,15 @@ def test_what_cannot_be_used_is_said_in_words(hub, client, request, files, says)
     assert repo_id in refused["message"]
 
 
+@pytest.mark.parametrize("path", ["{}.parquet", "cats/{}.png"])
+def test_a_file_with_a_name_of_thousands_of_digits_is_refused_in_words(hub, client, path):
+    repo_id = f"eve/digits-{path[-3:]}"
+    hub.dataset(repo_id, {path.format("1" * 5_000): two_classes(), "dogs/1.png": png(1)})
+    refused = client.ask("dataset", repo_id)
+    assert refused["error"] == "HubError", refused
+    assert "could not be stored" in refused["message"]
+
+
 def test_missing_private_and_gated_datasets_are_told_apart_from_a_dead_hub(hub, client):
     hub.dataset("ada/private", {"train.parquet": two_classes()}, private=True)
     hub.dataset("ada/gated", {"train.parquet": two_classes()}, gated=True)
