@@ -583,19 +583,13 @@ def test_a_gpu_that_reports_an_error_costs_one_run_and_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error stays with the process: every run after it would fail at its first step."""
-
-    def lost(*_: object, **__: object) -> Iterator[Event]:
-        yield Note(text="began")
-        raise RuntimeError("CUDA error: device-side assert triggered")
-
-    monkeypatch.setattr("trainer.runner.folder.execute", lost)
+    monkeypatch.setattr("trainer.runner.folder.execute", _without_gpu)
     run = create_run(tmp_path, _train(1), owner="a")
     answers = worker.Answers(io.StringIO())
     assert worker._carry_out(run, Path(run.folder), threading.Event(), answers)
     failed = read_events(Path(run.folder))[0][-1]
     assert isinstance(failed, Failed)
     assert (failed.error, _now_of(run).status) == (DEVICE_LOST, "failed")
-    assert "go on from it" in failed.message
 
 
 def test_a_training_in_its_last_restart_goes_on_after_an_orderly_end_of_the_app(
@@ -709,6 +703,35 @@ def test_what_becomes_of_a_run_whose_worker_died(
     assert found is not None
     assert (again, found.status) == (expected == "queued", expected)
     assert found.interrupted == closing  # and so it goes on when the app is back
+
+
+@pytest.mark.parametrize("how", ["ended at once", "died", "left by an app", "GPU lost"])
+@pytest.mark.parametrize(("kind", "kept"), [("train", True), ("train", False), ("sweep", False)])
+def test_only_of_a_run_with_a_checkpoint_it_is_said_that_one_is_kept(
+    how: str, kind: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(replace(_unfinished(tmp_path, pid=1), kind=kind, restarts=3))
+    if kept:
+        Path(run.folder, "ckpt-00000007").mkdir()
+    if how == "left by an app":
+        runner = Runner(tmp_path)
+        runner.recover()
+        runner.close()
+    elif how == "GPU lost":
+        monkeypatch.setattr("trainer.runner.folder.execute", _without_gpu)
+        list(record(run))
+    else:
+        if how == "ended at once":
+            request_stop(Path(run.folder))
+        after_death(run, "exit code 1", Limits())
+    last = read_events(Path(run.folder))[0][-1]
+    assert isinstance(last, Stopped | Failed)
+    assert ("last checkpoint" in last.message) == kept
+
+
+def _without_gpu(*_: object, **__: object) -> Iterator[Event]:
+    yield Note(text="began")
+    raise RuntimeError("CUDA error: device-side assert triggered")
 
 
 def test_a_worker_is_ended_for_a_reason_in_words() -> None:

@@ -204,10 +204,12 @@ def _guarded(
             yield Failed(error="MemoryError", message=_too_big(run, error))
             return
         if type(error).__name__ == DEVICE_LOST or "CUDA error" in str(error):
+            kept = holds_checkpoint(folder)
+            advice = "The last checkpoint is kept: go on from it." if kept else "Try again."
             yield Failed(
                 error=DEVICE_LOST,
                 message="The GPU reported an error, after which this process cannot use it any "
-                "more; the next run gets a new one. The last checkpoint is kept: go on from it.",
+                f"more; the next run gets a new one. {advice}",
             )
             return
         yield Failed(

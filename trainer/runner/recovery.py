@@ -13,7 +13,7 @@ from trainer.errors import BusyError
 from trainer.events import Stopped
 from trainer.jobs import PUBLISHING
 from trainer.limits import Limits
-from trainer.runner.folder import ENDED, Run, read_folder, write_run
+from trainer.runner.folder import ENDED, Run, holds_checkpoint, read_folder, write_run
 from trainer.runner.journal import append_event
 from trainer.runner.lane import Lane
 from trainer.runner.lock import held, is_held
@@ -142,7 +142,8 @@ def _message(run: Run) -> str:
     message = "The app ended before this run did"
     if run.kind in PUBLISHING:
         return f"{message}. {UNFINISHED}"
-    return message + ("; it can go on from its last checkpoint." if run.kind == "train" else ".")
+    kept = holds_checkpoint(Path(run.folder))
+    return message + ("; it can go on from its last checkpoint." if kept else ".")
 
 
 def _alive(pid: int) -> bool:

@@ -44,12 +44,14 @@ def after_death(
     if run.status in ("done", "failed") or (run.status == "stopped" and not run.interrupted):
         return False
     if stop_requested(folder):
-        message = "The run was ended at once; its last checkpoint is kept."
+        kept = "; its last checkpoint is kept" if holds_checkpoint(folder) else ""
+        message = f"The run was ended at once{kept}."
         _end(run, Stopped(step=0, total_steps=0, message=message), "stopped")
         return False
     if closing:
         if run.status != "stopped":
-            message = "The app ended before this run did; it goes on when the app is back."
+            later = "; it goes on when the app is back" if run.kind in AGAIN else ""
+            message = f"The app ended before this run did{later}."
             _end(run, Stopped(step=0, total_steps=0, message=message), "stopped", interrupted=True)
         return False
     # One that was killed may have been too big for the system; the first time it may not.
@@ -130,11 +132,13 @@ def _at_once(job: dict[str, Any]) -> int:
 
 def _failure(run: Run, why: str) -> Failed:
     tried = f" It was begun again {run.restarts} times." if run.restarts else ""
-    kept = " Its last checkpoint is kept: go on from it, or train anew with a smaller batch size."
+    advice = "Try again, with a smaller batch size." if run.kind == "train" else "Try again."
+    if holds_checkpoint(Path(run.folder)):
+        advice = "Its last checkpoint is kept: go on from it, or train anew with smaller batches."
     return Failed(
         error="WorkerDied",
-        message=f"The process that carried out this run ended unexpectedly ({why}).{tried}"
-        f"{kept if run.kind == 'train' else ' Try again.'}",
+        message=f"The process that carried out this run ended unexpectedly ({why}).{tried} "
+        f"{advice}",
     )
 
 
