@@ -10,17 +10,27 @@ from typing import Any
 import pytest
 import torch
 
-from tiny import collect, digest, never, stop_after, tiny_config, tiny_data, tiny_learner
+from tiny import (
+    collect,
+    digest,
+    never,
+    result_of,
+    stop_after,
+    tiny_config,
+    tiny_data,
+    tiny_learner,
+)
 from trainer.checkpoint import has_checkpoint, load_checkpoint
 from trainer.config import Config
 from trainer.errors import ConfigError
-from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped, Swept
+from trainer.events import EpochDone, Evaluated, Event, Note, PhaseStarted, Step, Stopped, Swept
 from trainer.fit import fit
 from trainer.infer import infer
 from trainer.learner import Learner
 from trainer.metrics import accuracy_and_loss
 from trainer.model import head_of
 from trainer.plan import plan, schedule_for
+from trainer.work import judged
 
 SCENARIOS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "frozen and cached": ("quick", True, {"unfreeze": "never", "num_steps": 8, "repeats": 1}),
@@ -49,18 +59,21 @@ class Outcome:
     epochs: tuple[EpochDone, ...]
     weights: str
     figures: tuple[float, float, str]
+    evaluated: Evaluated
 
 
 def _learner(config: Config, *, pretend: bool) -> Learner:
     # Hard to tell apart, so that accuracy is not 1 from the first epoch on.
     learner = tiny_learner(config, tiny_data(18, 9, spread=150), pretend=pretend)
     # On a busy machine each run would measure for itself, and could choose other arithmetic.
-    learner.runtime = replace(learner.runtime, images_per_second=1000.0, threads=1)
-    learner.training_runtime = learner.runtime
+    measured = replace(learner.runtime, images_per_second=1000.0, threads=1)
+    learner.training_runtime = measured
+    # In another layout than an evaluation of a model, so that features round otherwise.
+    learner.runtime = replace(measured, channels_last=False)
     return learner
 
 
-def _outcome(learner: Learner, events: list[Event], run: Any) -> Outcome:
+def _outcome(learner: Learner, events: list[Event], run: Any, folder: Path) -> Outcome:
     steps = [event for event in events if isinstance(event, Step)]
     epochs = [replace(event, seconds=0.0) for event in events if isinstance(event, EpochDone)]
     at = run.at
@@ -69,6 +82,7 @@ def _outcome(learner: Learner, events: list[Event], run: Any) -> Outcome:
         tuple(epochs),
         digest(learner.model),
         (at.best_accuracy, at.best_loss, at.best_epoch),
+        replace(result_of(judged(learner, folder)), seconds=0.0),
     )
 
 
@@ -76,7 +90,7 @@ def _uninterrupted(name: str, folder: Path) -> tuple[Outcome, list[Event]]:
     preset, pretend, settings = SCENARIOS[name]
     learner = _learner(tiny_config(preset, **settings), pretend=pretend)
     events, run = collect(fit(learner, folder, should_stop=never))
-    return _outcome(learner, events, run), events
+    return _outcome(learner, events, run, folder), events
 
 
 def _interrupted(name: str, folder: Path, counts: Iterator[int]) -> Outcome:
@@ -91,7 +105,7 @@ def _interrupted(name: str, folder: Path, counts: Iterator[int]) -> Outcome:
         events, run = collect(fit(learner, folder, should_stop=should_stop, resume=checkpoint))
         everything += events
         if run is not None:
-            return _outcome(learner, everything, run)
+            return _outcome(learner, everything, run, folder)
         stopped = events[-1]
         assert isinstance(stopped, Stopped)
         assert stopped.checkpoint == load_checkpoint(folder).path.name

@@ -15,6 +15,7 @@ from trainer.batches import epoch_batches, seed_for
 from trainer.checkpoint import Checkpoint
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
+from trainer.features import body_digest
 from trainer.fit_state import Fit, Progression, load_optimizer, restore, save, saved
 from trainer.infer import infer
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
@@ -62,7 +63,8 @@ def fit(
         PhaseStarted, (sweep events,) Steps and EpochDones of each phase; Stopped at a stop.
 
     Returns:
-        The finished run with the best weights loaded into the model; none if it was stopped.
+        The finished run with the best weights loaded into the model, and with the features where
+        they are of its body; none if it was stopped.
 
     Raises:
         ConfigError: the loss or a weight is not finite; the message names the step and the rate.
@@ -80,7 +82,6 @@ def fit(
     except StopRequested:
         yield from _stopped(run)
         return None
-    learner.model.load_state_dict(run.best)
     return run
 
 
@@ -103,6 +104,7 @@ def _run_phases(run: Fit) -> Generator[Event, None, None]:
         else:
             yield from _run_phase(run, phase)
         _next_phase(run)
+    yield from _finish(run)
 
 
 def _reason_to_skip(run: Fit, phase: Phase) -> Generator[Event, None, str]:
@@ -265,6 +267,19 @@ def _next_phase(run: Fit) -> None:
     run.at.lr, run.at.losses = None, []
     run.optimizer = None
     run.learner.model.load_state_dict(run.best)
+
+
+def _finish(run: Fit) -> Iterator[Event]:
+    """The best weights, and all that their figures depend on, whether or not it was resumed.
+
+    A run that goes on after the head's phases has not needed the features yet, and one that only
+    has to end has set no number of threads: sums would round otherwise.
+    """
+    learner = run.learner
+    learner.model.load_state_dict(run.best)
+    if learner.made is not None and body_digest(learner.model) == learner.made.body:
+        yield from ensure_features(learner)
+    (learner.training_runtime or learner.runtime).apply(learner.model)
 
 
 def _stopped(run: Fit) -> Iterator[Event]:

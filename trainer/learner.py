@@ -168,7 +168,7 @@ def decoded(split: Split, preprocess: Preprocess) -> Generator[Event, None, Deco
 
 
 def ensure_features(learner: Learner) -> Generator[Event, None, None]:
-    """Run the frozen body once over every picture, and set the head's scale from the result."""
+    """Run the frozen body once over every picture; at first the head's scale is set from it."""
     if learner.features is not None:
         return
     model, config, preprocess = learner.model, learner.config, learner.preprocess
@@ -199,7 +199,8 @@ def ensure_features(learner: Learner) -> Generator[Event, None, None]:
     valid, exact = yield from features(data.valid, learner.valid_images, exact, views[:1], text)
     learner.features, learner.made = Features(train, valid[0]), Made(body, fast, exact)
     learner.runtime.apply(model)  # also where the features are known: the head has its threads too
-    head_of(model).standardize(train.flatten(0, 1))
+    if made is None:  # a resumed run's head has its scale
+        head_of(model).standardize(train.flatten(0, 1))
 
 
 def ensure_training_runtime(learner: Learner) -> Generator[Event, None, None]:

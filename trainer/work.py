@@ -94,8 +94,6 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     from trainer.checkpoint import load_checkpoint, versions
     from trainer.data.samples import samples
     from trainer.data.sheet import write_sheet
-    from trainer.evaluate import evaluate_features
-    from trainer.features import body_digest
     from trainer.fit import fit
     from trainer.learner import prepare
     from trainer.publish.card import write_card
@@ -125,15 +123,7 @@ def _train(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterator[
     write_sheet(
         samples(data, per_class=12, total=12, split="valid"), folder / "examples", whole=True
     )
-    loaded = yield from _exported(learner, folder)
-    if learner.features and learner.made and body_digest(loaded.model) == learner.made.body:
-        result = evaluate_features(loaded, learner.features.valid, data, "valid")
-        yield result
-    else:
-        # Open since the run began: hours later the cache may have dropped them, and the originals.
-        images = learner.valid_images if loaded.preprocess == learner.preprocess else None
-        whole = _evaluation(loaded, data, replace(job, split="valid"), images)
-        result = yield from stoppable(whole, should_stop)
+    result = yield from stoppable(judged(learner, folder), should_stop)
     _write_worst(result, data, folder)
     done = Done(
         valid_accuracy=result.accuracy,
@@ -157,7 +147,8 @@ def _evaluate(job: Job, folder: Path, should_stop: Callable[[], bool]) -> Iterat
     loaded = load_model((yield from _model_folder(job)))
     opened = usable_data(job.dataset, job.config, lambda _: loaded.preprocess)
     data = yield from stoppable(opened, should_stop)
-    result = yield from stoppable(_evaluation(loaded, data, job), should_stop)
+    whole = _evaluation(loaded, data, job.config, job.split)
+    result = yield from stoppable(whole, should_stop)
     _write_worst(result, data, folder)
 
 
@@ -245,25 +236,45 @@ def view_for(config: Config) -> "ViewOf":
     return lambda data: choose_preprocess(config, data)[0]
 
 
-def _exported(learner: "Learner", folder: Path) -> Generator[Event, None, "LoadedModel"]:
+def judged(learner: "Learner", folder: Path) -> Generator[Event, None, Evaluated]:
+    """Export what `fit` has trained, and look with it at the validation pictures.
+
+    Args:
+        learner: as `fit` left it at its end.
+        folder: of the run; the model goes into its `model`.
+    """
+    from trainer.evaluate import evaluate_features
     from trainer.export import export_model, load_model
+    from trainer.features import body_digest
 
     yield Progress(text="Saving the model", done=0, total=1)
-    names, model_name = learner.data.class_names, learner.config.model_name
-    target = export_model(learner.model, model_name, names, learner.preprocess, folder / "model")
-    return load_model(target)
+    data, preprocess, model_name = learner.data, learner.preprocess, learner.config.model_name
+    target = folder / "model"
+    export_model(learner.model, model_name, data.class_names, preprocess, target)
+    loaded = load_model(target)
+    if learner.features and learner.made and body_digest(loaded.model) == learner.made.body:
+        result = evaluate_features(loaded, learner.features.valid, data, "valid")
+        yield result
+        return result
+    # Open since the run began: hours later the cache may have dropped them, and the originals.
+    images = learner.valid_images if loaded.preprocess == preprocess else None
+    return (yield from _evaluation(loaded, data, learner.config, "valid", images))
 
 
 def _evaluation(
-    loaded: "LoadedModel", data: "Data", job: Job, images: "DecodedSplit | None" = None
+    loaded: "LoadedModel",
+    data: "Data",
+    config: Config,
+    split: str,
+    images: "DecodedSplit | None" = None,
 ) -> Generator[Event, None, Evaluated]:
     """Evaluate in float32."""
     from trainer.evaluate import evaluate
     from trainer.runtime import exact_runtime
 
-    runtime = exact_runtime(job.config)
+    runtime = exact_runtime(config)
     loaded.model.to(runtime.device)
-    return (yield from evaluate(loaded, data, job.split, runtime, images))
+    return (yield from evaluate(loaded, data, split, runtime, images))
 
 
 def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:
