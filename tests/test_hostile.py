@@ -71,6 +71,8 @@ def test_every_archive_attack_is_refused_and_every_oddity_read(tmp_path: Path) -
     assert [(name, ended[name]) for name in READ if not ended[name].startswith("read ")] == []
     assert [name for name, _, seconds, _ in results if seconds > 2.0] == []
     assert [(name, grown) for name, _, _, grown in results if grown > 50e6] == []
+    hidden = [name for name, _, _, grown in results if grown <= 0]
+    assert hidden == [], "under the peak of an earlier one"
     inside = (tmp_path / "in", tmp_path / "cache")
     strays = [p for p in tmp_path.rglob("*") if not any(p.is_relative_to(i) for i in inside)]
     assert strays == []
