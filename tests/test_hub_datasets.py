@@ -267,6 +267,24 @@ def test_a_few_labels_out_of_range_are_skipped_and_many_end_it(hub, client):
     assert "2 cannot be used, more than 5%" in refused["message"]
 
 
+@pytest.mark.parametrize(
+    ("stated", "licence"),
+    [
+        ("mit", "mit"),
+        ("[mit, cc-by-4.0]", "mit, cc-by-4.0"),
+        ("[mit, 5, {a: b}]", "mit"),
+        ("{a: b}", None),
+        ("5", None),
+        ("[]", None),
+    ],
+)
+def test_a_licence_is_the_words_of_the_card_or_none(hub, client, request, stated, licence):
+    repo_id = f"eve/licence{request.node.callspec.indices['stated']}"
+    card = f"---\nlicense: {stated}\n---\n"
+    hub.dataset(repo_id, {"README.md": card, "train.parquet": two_classes()})
+    assert client.ask("dataset", repo_id)["licence"] == licence
+
+
 def test_a_test_split_without_labels_is_left_out(hub, client):
     unlabelled = two_classes(labels=[-1] * 8)
     files = {"train.parquet": two_classes(8), "test.parquet": unlabelled}

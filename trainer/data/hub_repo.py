@@ -48,9 +48,10 @@ class HubRepo:
 
     @property
     def licence(self) -> str | None:
-        """What the card states, if it does."""
+        """What the card states, if it does so in words; a card may hold anything there."""
         stated = self.card.get("license")
-        return ", ".join(map(str, stated)) if isinstance(stated, list) else stated or None
+        entries = stated if isinstance(stated, list) else [stated]
+        return ", ".join(entry for entry in entries if isinstance(entry, str)) or None
 
     @property
     def folder(self) -> Path:
