@@ -267,6 +267,56 @@ def test_a_few_labels_out_of_range_are_skipped_and_many_end_it(hub, client):
     assert "2 cannot be used, more than 5%" in refused["message"]
 
 
+def test_labels_of_another_kind_in_a_later_file_are_said_in_words(hub, client):
+    later = [["cats", "dogs"], ["1" * 5_000, "2" * 5_000], [0.5, float("nan")]]
+    for number, labels in enumerate(later):
+        files = {"train-00000-of-00002.parquet": two_classes(8)}
+        files["train-00001-of-00002.parquet"] = two_classes(labels=labels * 20)
+        hub.dataset(f"eve/mixed{number}", files)
+        refused = client.ask("dataset", f"eve/mixed{number}")
+        assert refused["error"] == "DatasetError", refused
+        assert "40 cannot be used, more than 5%" in refused["message"]
+        assert len(refused["message"]) < 300
+
+
+def test_texts_that_are_not_utf_8_are_said_in_words(hub, client):
+    raw = pa.array([b"a\xff", b"b\xff"] * 4)
+    odd = pa.StringArray.from_buffers(len(raw), *raw.buffers()[1:])
+    images = pa.array([png(number) for number in range(8)])
+    tables = {
+        "label": {"image": images, "label": odd},
+        "mood": {"image": images, "mood": odd},
+        "path": {
+            "image": pa.StructArray.from_arrays([images, odd], ["bytes", "path"]),
+            "label": [0, 1] * 4,
+        },
+    }
+    for name, table in tables.items():
+        hub.dataset(f"eve/odd-{name}", {"train.parquet": parquet(table)})
+        refused = client.ask("dataset", f"eve/odd-{name}")
+        assert refused["error"] == "DatasetError", refused
+        assert "is damaged" in refused["message"]
+
+
+@pytest.mark.parametrize("place", ["file", "card"])
+def test_a_class_name_is_no_longer_than_a_text_label_may_be(hub, client, place):
+    def files(name: str) -> dict[str, bytes | str]:
+        features = {"image": IMAGE, "label": class_label(name, "dog")}
+        table = {"image": cells(0, 8), "label": [0, 1] * 4}
+        names = f"names: {{'0': {name}, '1': dog}}"
+        card = f"dataset_info: {{features: [{{name: label, dtype: {{class_label: {{{names}}}}}}}]}}"
+        if place == "file":
+            return {"train.parquet": parquet(table, features)}
+        return {"README.md": f"---\n{card}\n---\n", "train.parquet": parquet(table)}
+
+    hub.dataset(f"eve/fits-{place}", files("a" * 200))
+    assert client.ask("dataset", f"eve/fits-{place}")["classes"] == ["a" * 200, "dog"]
+    hub.dataset(f"eve/long-{place}", files("a" * 100_000))
+    refused = client.ask("dataset", f"eve/long-{place}")
+    assert refused.get("error") == "DatasetError"
+    assert "a class name of 100,000 characters; the limit is 200" in refused["message"]
+
+
 @pytest.mark.parametrize(
     ("stated", "licence"),
     [

@@ -21,6 +21,10 @@ _LABEL_NAMES = (
 )  # fmt: skip
 
 
+MAX_LABEL_LENGTH = 200
+"""Characters of a class's name, which is shown and written wherever there are results."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Columns:
     """The two columns that are read; all others are left in the file."""
@@ -48,7 +52,8 @@ def find_columns(
             many, or each only once). Asked only where names and types do not tell.
 
     Raises:
-        DatasetError: there is no such column; the message lists those that are there.
+        DatasetError: there is no such column, and the message lists those that are there; or a
+            class has an overlong name.
     """
     if len(set(schema.names)) < len(schema.names):
         raise DatasetError(f"The dataset {title} has two columns of one name: {_listed(schema)}.")
@@ -68,7 +73,17 @@ def find_columns(
     names = _class_names(features.get(label))
     if names is not None and not _is_integer(schema.field(label).type):
         names = None
+    _refuse_long_names(names or (), title)
     return Columns(image=image, label=label, class_names=names)
+
+
+def _refuse_long_names(names: tuple[str, ...], title: str) -> None:
+    longest = max(map(len, names), default=0)
+    if longest > MAX_LABEL_LENGTH:
+        raise DatasetError(
+            f"The dataset {title} has a class name of {longest:,} characters; the limit is "
+            f"{MAX_LABEL_LENGTH}. Choose another dataset, or tell its owner."
+        )
 
 
 def _image_column(schema: "pyarrow.Schema", features: Mapping[str, Any]) -> str | None:

@@ -95,12 +95,15 @@ def _is_of(path: str, columns: Sequence[str]) -> bool:
     return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
-def count_distinct(file: "ParquetFile", column: str, max_classes: int) -> int | None:
-    """How many values a column has; None where it is no label (too many, one, all different)."""
+def count_distinct(file: "ParquetFile", column: str, max_classes: int, *, title: str) -> int | None:
+    """How many values a column has; None where it is no label (too many, one, all different).
+
+    Raises:
+        DatasetError: the file is damaged.
+    """
     seen: set[Any] = set()
     num_rows = 0
-    rows = _batch_rows(file, (column,))
-    for batch in file.iter_batches(batch_size=rows * 32, columns=[column]):
+    for batch in _sound(file, [column], _batch_rows(file, [column]) * 32, title):
         seen.update(batch.column(0).to_pylist())
         num_rows += len(batch)
         if len(seen) > max_classes:
@@ -146,8 +149,6 @@ def write_rows(
 
 
 def _batches(source: Path, columns: Columns, title: str) -> Iterator["pyarrow.RecordBatch"]:
-    import pyarrow as pa
-
     file = open_parquet(source, title)
     wanted = [columns.image, columns.label]
     missing = [name for name in wanted if name not in file.schema_arrow.names]
@@ -155,8 +156,19 @@ def _batches(source: Path, columns: Columns, title: str) -> Iterator["pyarrow.Re
         raise DatasetError(
             f"The dataset {title} has files with different columns: one lacks {missing[0]!r}."
         )
+    yield from _sound(file, wanted, _batch_rows(file, wanted), title)
+
+
+def _sound(
+    file: "ParquetFile", columns: list[str], num_rows: int, title: str
+) -> Iterator["pyarrow.RecordBatch"]:
+    """Rows that were checked to be what their types say: parquet takes any bytes for a text."""
+    import pyarrow as pa
+
     try:
-        yield from file.iter_batches(batch_size=_batch_rows(file, wanted), columns=wanted)
+        for batch in file.iter_batches(batch_size=num_rows, columns=columns):
+            batch.validate(full=True)
+            yield batch
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise _damaged(title, error) from error
 

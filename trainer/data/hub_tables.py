@@ -6,13 +6,13 @@ Not covered: several labels a picture, and any configuration but the default or 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from trainer.data.dataset import Data, Picture, Provenance, Skipped, Split
-from trainer.data.hub_columns import Columns, find_columns
+from trainer.data.hub_columns import MAX_LABEL_LENGTH, Columns, find_columns
 from trainer.data.hub_files import Choice, card_config, role
 from trainer.data.hub_repo import HubRepo
 from trainer.data.hub_rows import (
@@ -32,8 +32,6 @@ from trainer.limits import Limits
 
 MAX_BAD_SHARE = 0.05
 """Larger shares of unusable rows are a broken dataset, not a few bad pictures."""
-
-_MAX_LABEL_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +106,9 @@ def _columns(repo: HubRepo, choice: Choice, chosen: Mapping[str, str], limits: L
             file.schema_arrow,
             card_config(repo.card, choice.config).get("features"),
             title=repo.title,
-            num_distinct=lambda column: count_distinct(file, column, limits.max_classes),
+            num_distinct=lambda column: count_distinct(
+                file, column, limits.max_classes, title=repo.title
+            ),
         )
 
 
@@ -140,20 +140,26 @@ def _target(repo: HubRepo, choice: Choice, split: str, columns: Columns, limits:
 def _judge(split: str, file: RowFile, class_names: tuple[str, ...] | None) -> _Rows:
     """Find each row's label and why it is not used, if it is not."""
     labels = tuple(file.labels())
+    numbers = None if class_names is None else {str(number) for number in range(len(class_names))}
     reasons = tuple(
-        reason or _label_reason(label, class_names)
+        reason or _label_reason(label, numbers)
         for label, reason in zip(labels, file.reasons(), strict=True)
     )
     return _Rows(split=split, file=file, labels=labels, reasons=reasons)
 
 
-def _label_reason(label: str | None, class_names: tuple[str, ...] | None) -> str | None:
+def _label_reason(label: str | None, numbers: Set[str] | None) -> str | None:
+    """Why a label is not used; `numbers` are those of the classes, where the names are known.
+
+    Compared as text, for where one file holds numbers another may hold anything.
+    """
     if label is None or not label.strip():
         return "has no label"
-    if class_names is not None and not 0 <= int(label) < len(class_names):
-        return f"has label {label}, but there are only the classes 0 to {len(class_names) - 1}"
-    if len(label) > _MAX_LABEL_LENGTH:
-        return f"has a label of more than {_MAX_LABEL_LENGTH} characters"
+    if len(label) > MAX_LABEL_LENGTH:
+        return f"has a label of more than {MAX_LABEL_LENGTH} characters"
+    if numbers is not None and label not in numbers:
+        shown = printable(label)
+        return f"has label {shown}, but there are only the classes 0 to {len(numbers) - 1}"
     return None
 
 
