@@ -20,7 +20,7 @@ from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from hub_cards import card_errors
+from hub_cards import LICENSES, card_errors
 from hub_emulator import HubEmulator
 from pictures import png
 from trainer.__main__ import parser
@@ -45,6 +45,7 @@ from trainer.publish.card import card_text, write_card
 from trainer.publish.card_check import MAX_CARD_BYTES, card_problems
 from trainer.publish.facts import FoundRate, RunFacts, run_facts, run_folder_of
 from trainer.publish.front_matter import front_matter
+from trainer.publish.licence import HUB_LICENCES, hub_licence
 from trainer.publish.markup import fenced, plain, text
 from trainer.publish.own_card import is_own_card
 from trainer.publish.plots import draw_plots, plots_of
@@ -488,6 +489,12 @@ def test_the_licence_is_the_base_models_and_nothing_is_made_up(
     found = yaml.safe_load(front_matter(replace(sample_facts(), **facts), None))
     names = ("license", "license_name", "license_link", "base_model")
     assert {name: found[name] for name in names if name in found} == expected
+
+
+def test_a_licence_is_called_by_the_hubs_own_name_where_it_has_one() -> None:
+    assert {"unknown", "other", *HUB_LICENCES} == set(LICENSES)
+    for name in HUB_LICENCES:
+        assert hub_licence(name) == {"license": name}
 
 
 def test_a_dataset_of_the_hub_is_named_with_its_revision() -> None:

@@ -204,7 +204,7 @@ def test_the_front_matter_configures_a_static_space(demo: Path) -> None:
         "sdk": "static",
         "app_file": "index.html",
         "pinned": False,
-        "license": "apache-2.0",
+        "license": "unknown",  # it has no run that says what it began from
         "models": [REPO],
         "short_description": "Tells 1,000 classes of pictures apart, in your browser",
     }

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
+from hub_cards import card_errors
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator
 from pictures import encode, fill, quadrants
@@ -32,6 +33,7 @@ from trainer.publish.dataset_card import escape
 from trainer.publish.parquet import write_checked_dataset, write_dataset
 
 TOKEN = "hf_canaryTokenOfAda"
+PAGE, UNNAMED = "https://huggingface.co/datasets/a/b", "as-its-source-states"
 SECRET = b"Ada Lovelace, 51.5072 N"
 NAMES = ("cats, big", "Füchse/🦊", "no")
 HOSTILE = (
@@ -403,16 +405,28 @@ def test_every_character_of_markdown_is_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "licence"), [("cc-by-4.0", "cc-by-4.0"), ("Ask Ada!", "other"), (None, "unknown")]
+    ("stated", "licence"),
+    [
+        ("cc-by-4.0", {"license": "cc-by-4.0"}),
+        ("CC BY 4.0", {"license": "cc-by-4.0"}),
+        ("Ask Ada!", {"license": "other", "license_name": "ask-ada", "license_link": PAGE}),
+        ("cc-by-5.0", {"license": "other", "license_name": "cc-by-5.0", "license_link": PAGE}),
+        ("other", {"license": "other", "license_name": UNNAMED, "license_link": PAGE}),
+        ("尋ねて", {"license": "other", "license_name": UNNAMED, "license_link": PAGE}),
+        (None, {"license": "unknown"}),
+    ],
 )
-def test_the_licence_is_the_sources_own(stated: str | None, licence: str, tmp_path: Path) -> None:
+def test_the_licence_is_the_sources_own(
+    stated: str | None, licence: dict[str, str], tmp_path: Path
+) -> None:
     data = odd_data()
     where = Provenance(dataset_id="a/b", kind="hub", revision="c" * 40, licence=stated)
     data = Data(class_names=NAMES, train=data.train, valid=data.valid, provenance=where)
     write_dataset(data, tmp_path / "set", title="x")
     card = (tmp_path / "set" / "README.md").read_text()
     values = yaml.safe_load(card.split("---\n")[1])
-    assert values["license"] == licence
+    assert {key: value for key, value in values.items() if key.startswith("license")} == licence
+    assert card_errors(card, "datasets") == []
     assert values["task_categories"] == ["image-classification"]
     assert values["size_categories"] == ["n<1K"]
     assert values["configs"][0]["data_files"][1] == {

@@ -1,10 +1,12 @@
 """`push-demo` and `push-data`: the command lines against the Hub emulator."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hub_emulator import HubEmulator
 from hub_faults import Faults
@@ -94,3 +96,62 @@ def test_a_demo_page_whose_first_commit_failed_is_pushed_the_next_time(hub, clie
     answer = client.run("push-demo", run, "ada/later")
     assert (answer["code"], answer.get("verified")) == (0, True), answer
     assert len(repo.commits) == 2
+
+
+def from_the_hub(run: Path, licence: str) -> None:
+    """Make a run say that it began from somebody's weights under a licence, or under none."""
+    began = json.loads((run / "run.json").read_text())
+    began["job"]["config"] |= {"pretrained": True, "model_name": "hf-hub:grace/base"}
+    (run / "run.json").write_text(json.dumps(began))
+    config = json.loads((run / "model" / "config.json").read_text())
+    config["pretrained_cfg"].pop("tag", None)
+    config["pretrained_cfg"]["license"] = licence
+    (run / "model" / "config.json").write_text(json.dumps(config))
+
+
+def licence_of(repo: Repo) -> dict[str, str]:
+    """What a card's front matter says of it."""
+    front = yaml.safe_load(newest(repo)["README.md"].decode().split("---\n")[1])
+    return {name: value for name, value in front.items() if name.startswith("license")}
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ("", {"license": "unknown"}),
+        ("cc-by-nc-sa-4.0", {"license": "cc-by-nc-sa-4.0"}),
+        ("apple-amlr", {"license": "apple-amlr"}),
+        (
+            "dinov3-license",
+            {
+                "license": "other",
+                "license_name": "dinov3-license",
+                "license_link": "https://huggingface.co/grace/base",
+            },
+        ),
+    ],
+)
+def test_a_demo_page_has_the_licence_of_its_model(hub, client, run, stated, told):
+    from_the_hub(run, stated)
+    repo_id = f"ada/licence-{stated or 'none'}"
+    for command in ("push", "push-demo"):
+        answer = client.run(command, run, repo_id)
+        assert (answer["code"], answer.get("verified")) == (0, True), answer
+    assert licence_of(hub.repos["models", repo_id]) == told
+    assert licence_of(hub.repos["spaces", repo_id]) == told
+
+
+def test_what_began_from_random_weights_inherits_no_licence(hub, client, run):
+    for command in ("push", "push-demo"):
+        answer = client.run(command, run, "ada/random")
+        assert (answer["code"], answer.get("verified")) == (0, True), answer
+    assert licence_of(hub.repos["models", "ada/random"]) == {}
+    assert licence_of(hub.repos["spaces", "ada/random"]) == {}
+
+
+def test_the_built_in_digits_can_be_published(hub, client):
+    answer = client.run("push-data", "digits", "ada/digits")
+    assert (answer["code"], answer.get("verified")) == (0, True), answer
+    repo = hub.repos["datasets", "ada/digits"]
+    assert licence_of(repo) == {"license": "cc-by-4.0"}
+    assert 'load_dataset("ada/digits")' in newest(repo)["README.md"].decode()

@@ -16,7 +16,7 @@ from pictures import fill, png
 from tiny_models import CLASSES, tiny_repo, tiny_weights
 from trainer.export import load_model
 from trainer.features import body_digest
-from trainer.publish import demo
+from trainer.publish.facts import run_facts
 
 MEAN = [0.4, 0.5, 0.6]
 
@@ -89,7 +89,7 @@ def test_the_licence_is_that_of_the_weights_it_began_from(
     assert (kept.get("license", ""), "tag" in kept) == (licence, False)
     front = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
     assert (front["license"], front["base_model"]) == (licence or "unknown", f"eve/{name}")
-    assert demo._license(folder) == (licence or "other")
+    assert run_facts(folder, folder.parent).licence == {"license": licence or "unknown"}
 
 
 def test_a_sweep_and_an_estimate_start_from_it_too(

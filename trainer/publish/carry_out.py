@@ -115,7 +115,9 @@ def _data(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     target = publication.target(found)
     with tempfile.TemporaryDirectory(prefix="lrlab-dataset-") as made:
         folder, title = Path(made) / "dataset", title_of(job.dataset)
-        yield from write_checked_dataset(job.dataset, job.config, folder, title=title)
+        yield from write_checked_dataset(
+            job.dataset, job.config, folder, title=title, repo_id=target.repo_id
+        )
         yield from _whole_folder(publication, target, folder, "Publish the pictures")
 
 

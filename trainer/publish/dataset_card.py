@@ -4,11 +4,13 @@ Class names and the title are anybody's words: in the front matter they go throu
 in the text every character that Markdown or HTML could take for its own is escaped.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.data import Data
+from trainer.publish.licence import hub_licence
 from trainer.publish.shards import WrittenSplit
 
 _MAX_TITLE = 100
@@ -27,13 +29,19 @@ _HOW = {
 
 
 def dataset_card(
-    data: Data, *, title: str, splits: Sequence[WrittenSplit], how: Mapping[str, int]
+    data: Data,
+    *,
+    title: str,
+    repo_id: str | None,
+    splits: Sequence[WrittenSplit],
+    how: Mapping[str, int],
 ) -> str:
     """The README.md of a dataset.
 
     Args:
         data: what was written.
         title: what people call it, in any words.
+        repo_id: `owner/name` on the Hub, for the lines that load it; None: the folder itself.
         splits: as they were written.
         how: pictures by what was done to them, in the words of `Bare.how`.
     """
@@ -48,19 +56,20 @@ def dataset_card(
             f"{len(data.class_names):,} classes, for image classification.",
             "## Classes\n\n" + _table(data.class_names, splits),
             "## How it was made\n\n" + "\n".join(f"- {line}" for line in _made(data, how)),
-            _LOADING,
+            _loading(repo_id),
             "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(data)),
         ]
     )
     return f"---\n{front}\n---\n\n{body}\n"
 
 
-_LOADING = """## Loading it
+def _loading(repo_id: str | None) -> str:
+    return f"""## Loading it
 
 ```python
 from datasets import load_dataset
 
-dataset = load_dataset("OWNER/NAME")  # or a folder with these files
+dataset = load_dataset({json.dumps(repo_id or ".")})
 picture, label = dataset["train"][0]["image"], dataset["train"][0]["label"]
 class_name = dataset["train"].features["label"].int2str(label)
 ```"""
@@ -79,7 +88,7 @@ def _front_matter(data: Data, title: str, splits: Sequence[WrittenSplit]) -> dic
     total = sum(split.num_pictures for split in splits)
     names = {str(number): name for number, name in enumerate(data.class_names)}
     return {
-        "license": _licence(data),
+        **_licence(data),
         "task_categories": ["image-classification"],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "pretty_name": title,
@@ -104,12 +113,11 @@ def _front_matter(data: Data, title: str, splits: Sequence[WrittenSplit]) -> dic
     }
 
 
-def _licence(data: Data) -> str:
-    """The id that the Hub takes: what the source states, `other` for its own words, `unknown`."""
-    stated = data.provenance.licence
-    if not stated:
-        return "unknown"
-    return stated if re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,40}", stated) else "other"
+def _licence(data: Data) -> dict[str, str]:
+    """As the source states it."""
+    where = data.provenance
+    page = f"https://huggingface.co/datasets/{where.dataset_id}" if where.kind == "hub" else ""
+    return hub_licence(where.licence or "", page)
 
 
 def _table(class_names: Sequence[str], splits: Sequence[WrittenSplit]) -> str:

@@ -9,7 +9,7 @@ Not covered: publishing the folder, and models above what a phone's browser can 
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from PIL import Image
 
 from trainer.data.picture import decode
 from trainer.errors import ConfigError, ModelError, PictureError
-from trainer.export import CONFIG, LoadedModel, load_model
+from trainer.export import LoadedModel, load_model
 from trainer.hub_client import endpoint, parse_hub_name
 from trainer.onnx_export import ONNX, check_onnx, export_onnx
+from trainer.publish.facts import run_facts, run_folder_of
 
 PAGE = Path(__file__).parent / "page"
 ABOUT, README, EXAMPLES = "model.json", "README.md", "examples"
@@ -29,7 +30,6 @@ INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 MAX_EXAMPLES = 12
 MAX_TITLE = 80
 _EXAMPLE_SIDE, _EXAMPLE_QUALITY = 640, 88
-_LICENSES = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0")
 
 
 def write_demo(
@@ -69,7 +69,8 @@ def write_demo(
         heading = _clean(title) or repo_id
         about = _about(loaded, making, repo_id) | {"title": heading, "examples": listed}
         (making / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
-        text = readme(repo_id, heading, len(loaded.class_names), _license(model))
+        licence = run_facts(model, run_folder_of(model)).licence
+        text = readme(repo_id, heading, len(loaded.class_names), licence)
         (making / README).write_text(text, encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
@@ -77,14 +78,14 @@ def write_demo(
     return target
 
 
-def readme(repo_id: str, title: str, num_classes: int, license_name: str) -> str:
+def readme(repo_id: str, title: str, num_classes: int, licence: Mapping[str, str]) -> str:
     """The Space's README.md: the front matter that configures it, and what it is.
 
     Args:
         repo_id: the model's checked id.
         title: one clean line of text.
         num_classes: told in the short description.
-        license_name: as the Hub names it.
+        licence: the lines on it, as the model's own card has them.
     """
     front = {
         "title": title,
@@ -94,7 +95,7 @@ def readme(repo_id: str, title: str, num_classes: int, license_name: str) -> str
         "sdk": "static",
         "app_file": "index.html",
         "pinned": False,
-        "license": license_name,
+        **licence,
         "models": [repo_id],
         "short_description": f"Tells {num_classes:,} classes of pictures apart, in your browser",
     }
@@ -184,13 +185,6 @@ def _write_examples(
         caption = folder if folder in class_names else f"Example {number}"
         listed.append({"file": file, "caption": caption})
     return listed
-
-
-def _license(model: Path) -> str:
-    """The licence that the model's configuration names, where the Hub knows it; else `other`."""
-    config = json.loads((model / CONFIG).read_text(encoding="utf-8"))
-    named = config.get("pretrained_cfg", {}).get("license") or config.get("license")
-    return named if named in _LICENSES else "other"
 
 
 def _clean(title: str) -> str:

@@ -25,6 +25,7 @@ from trainer.events import (
     Tried,
 )
 from trainer.hub_client import HUB_PREFIX
+from trainer.publish.licence import model_licence
 from trainer.runner.folder import read_folder
 from trainer.runner.journal import read_events
 from trainer.transforms import Preprocess, preprocess_for
@@ -76,6 +77,15 @@ class RunFacts:
     def pretrained(self) -> bool | None:
         """Whether the training began from timm's weights; None: unknown."""
         return self.config.pretrained if self.config else None
+
+    @property
+    def licence(self) -> dict[str, Any]:
+        """The lines of front matter on it."""
+        return model_licence(
+            pretrained=self.pretrained,
+            base_model=self.base_model,
+            base_licence=self.base_licence,
+        )
 
 
 @dataclass(slots=True)

@@ -1,18 +1,9 @@
 """The card's front matter: what the Hub reads, written by huggingface_hub's own classes."""
 
 import re
-from typing import Any
 
 from trainer.publish.facts import RunFacts
 from trainer.publish.markup import plain
-
-HUB_LICENCES = frozenset(
-    ["apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"]
-    + ["cc-by-nc-sa-4.0", "apple-amlr", "apple-ascl", "gemma"]
-    + ["fair-noncommercial-research-license"]
-)
-"""Those of timm's weights that the Hub has a name for; the others are `other` to it.
-https://huggingface.co/docs/hub/repositories-licenses"""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -55,25 +46,9 @@ def front_matter(facts: RunFacts, repo_id: str | None) -> str:
         metrics=["accuracy", "f1"] if measured else None,
         model_name=(repo_id or f"{facts.model_name} on {dataset}") if measured else None,
         eval_results=measured or None,
-        **_licence(facts),
+        **facts.licence,
     )
     return card.to_yaml()
-
-
-def _licence(facts: RunFacts) -> dict[str, Any]:
-    """What the Hub is told: of the base model, `unknown` where timm does not say.
-
-    Nothing for a model from random weights: whoever trained it chooses.
-    """
-    stated = facts.base_licence
-    if not facts.pretrained:
-        return {} if facts.pretrained is False else {"license": "unknown"}
-    if not stated or stated == "unknown":
-        return {"license": "unknown"}
-    if stated in HUB_LICENCES:
-        return {"license": stated}
-    link = f"https://huggingface.co/{facts.base_model}"
-    return {"license": "other", "license_name": stated, "license_link": link}
 
 
 def _dataset_type(facts: RunFacts) -> str:

@@ -13,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from trainer.config import Config
@@ -48,9 +49,16 @@ class WrittenDataset:
 
 
 def write_checked_dataset(
-    dataset: str, config: Config, folder: Path, *, title: str
+    dataset: str, config: Config, folder: Path, *, title: str, repo_id: str | None = None
 ) -> Generator[Event, None, WrittenDataset]:
     """Open a dataset, leave out what cannot be decoded, and write the rest as `write_dataset`.
+
+    Args:
+        dataset: its name, path or Hub id.
+        config: how it is split.
+        folder: made here.
+        title: what the card calls the dataset, in any words.
+        repo_id: `owner/name` that it gets on the Hub, for the card; None: the folder itself.
 
     Yields:
         Progress, and a Note for what the check warns of.
@@ -59,7 +67,8 @@ def write_checked_dataset(
         DatasetError, HubError: the dataset cannot be used, or the disk has no room.
     """
     data = yield from usable_data(dataset, config)
-    steps = _write(data, folder, title, Limits.from_env(), SHARD_BYTES)
+    card = partial(dataset_card, data, title=title, repo_id=repo_id)
+    steps = _write(data, folder, card, Limits.from_env(), SHARD_BYTES)
     while True:
         try:
             done, total = next(steps)
@@ -95,7 +104,8 @@ def write_dataset(
     Raises:
         DatasetError: a picture cannot be read any more, or the disk has no room.
     """
-    steps = _write(data, folder, title, limits or Limits.from_env(), shard_bytes)
+    card = partial(dataset_card, data, title=title, repo_id=None)
+    steps = _write(data, folder, card, limits or Limits.from_env(), shard_bytes)
     try:
         while True:
             step = next(steps)
@@ -108,15 +118,14 @@ def write_dataset(
 
 
 def _write(
-    data: Data, folder: Path, title: str, limits: Limits, shard_bytes: int
+    data: Data, folder: Path, card: Callable[..., str], limits: Limits, shard_bytes: int
 ) -> Generator[tuple[int, int], None, WrittenDataset]:
     making = folder.with_name(f".making-{folder.name}-{os.getpid()}")
     shutil.rmtree(making, ignore_errors=True)  # of a process that died and had the same number
     how: Counter[str] = Counter()
     try:
         splits = yield from _write_splits(data, making / "data", how, limits, shard_bytes)
-        card = dataset_card(data, title=title, splits=splits, how=how)
-        (making / "README.md").write_text(card, encoding="utf-8")
+        (making / "README.md").write_text(card(splits=splits, how=how), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         making.replace(folder)
     except OSError as error:
