@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from app_server import ROOT, AppServer
+from pictures import png
 from visitor import Visitor
 
 pytestmark = pytest.mark.timeout(600)
 
 
 class World:
-    """A running app, Alice with a training that runs, and Bob with pictures of his own."""
+    """A running app, Alice with a training that runs, Bob with pictures and a model of his own."""
 
     def __init__(self, app: AppServer) -> None:
         self.app = app
@@ -25,6 +26,7 @@ class World:
             each.do("Example datasets", "input", Example_datasets="digits")
         self.alice.follow_until("check", "10 classes")
         self.bob.follow_until("check", "10 classes")
+        self.model = self.bob.train_a_model()
         self.alice.do("start-train", "click", Recipe="custom", **{"All-layer_epochs": 50})
         self.run_id = self.alice.visit["shown"]["train"]
         self.alice.follow_until("train", "of ")
@@ -34,6 +36,12 @@ class World:
     def status(self) -> str:
         run = self.app.runs / self.run_id / "run.json"
         return json.loads(run.read_text(encoding="utf-8"))["status"]
+
+    @property
+    def predicted(self) -> list[list[str]]:
+        """The pictures of each prediction that was ever begun."""
+        runs = [json.loads(path.read_text()) for path in self.app.runs.glob("*/run.json")]
+        return [run["job"]["images"] for run in runs if run["kind"] == "predict"]
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +116,28 @@ METAS: list[dict[str, Any]] = [
 def test_no_file_of_a_run_or_of_the_machine_is_a_picture(world: World, number: int) -> None:
     """Gradio checks a path only where its `meta` says that it is a file's."""
     paths = [path(world) for path in FILES] + ["/dev/stdin", "/dev/zero", "\0", "x" * 5000, ""]
+    before = world.predicted
     for path in paths:
-        value = {"path": path, **METAS[number]}
-        told = _told(world.bob, "predict-image", "change", {"predict-image": value})
-        assert "should not" not in told  # a mistake of ours is worded so
-        _told(world.bob, "predict-many", "click", {"predict-files": [value]})
-    runs = [json.loads(path.read_text()) for path in world.app.runs.glob("*/run.json")]
-    assert [run["job"]["images"] for run in runs if run["kind"] == "predict"] == []
+        told = _asked_about(world, {"path": path, **METAS[number]})
+        assert "should not" not in "".join(told)  # a mistake of ours is worded so
+    assert world.predicted == before
+
+
+def test_a_picture_that_bob_uploads_is_one(world: World, tmp_path: Path) -> None:
+    """The same requests as above, so that nothing but the path can have stopped those."""
+    (tmp_path / "red.png").write_bytes(png())
+    picture = world.bob.upload(tmp_path / "red.png")
+    assert _asked_about(world, picture) == ["", ""]
+    assert world.predicted == [[picture["path"]]] * 2
+
+
+def _asked_about(world: World, picture: dict[str, Any]) -> list[str]:
+    """The errors that the two ways to predict ended in, with Bob's own model."""
+    model = {"predict-model": world.model}
+    return [
+        _told(world.bob, "predict-image", "change", {**model, "predict-image": picture}),
+        _told(world.bob, "predict-many", "click", {**model, "predict-files": [picture]}),
+    ]
 
 
 def _told(visitor: Visitor, control: str, event: str, values: dict[str, Any]) -> str:
