@@ -35,6 +35,7 @@ from ui.compression import CompressedPage
 from ui.context import Context
 from ui.guard import Guard, answered_names
 from ui.intake import Intake
+from ui.joins import Joins, waiting_in
 from ui.origin import is_loopback, on_space
 from ui.page import build_page
 from ui.password import checked_by, read_password
@@ -46,6 +47,8 @@ RUNS = Path(os.environ.get("LRLAB_RUNS", "runs"))
 KEEP_UPLOADS_SECONDS = 86_400.0
 """How long a Space keeps an uploaded archive, or until the runs on it have ended; elsewhere it goes
 with its runs."""
+QUEUE_PLACES = 64
+"""Clicks that may wait at once for somebody to work on them, all visitors together."""
 
 mark_for_gpu()
 try:
@@ -55,7 +58,9 @@ except UserError as error:
 Image.MAX_IMAGE_PIXELS = limits.max_pixels  # should a library ever open a visitor's picture here
 runner = Runner(RUNS)
 context = Context(runner)
-demo = build_page(context).queue(api_open=False, max_size=64, default_concurrency_limit=16)
+demo = build_page(context).queue(
+    api_open=False, max_size=QUEUE_PLACES, default_concurrency_limit=16
+)
 demo._queue.sleep_when_free = 0.02  # for 0.001, which takes 5 % of a core
 
 
@@ -89,7 +94,9 @@ def main() -> None:
 def _guarded(arguments: argparse.Namespace, password: str | None) -> dict[str, Any]:
     """What of `launch` keeps the app and its visitors safe."""
     names = answered_names(arguments.host, shared=arguments.share)
-    guard = Middleware(Guard, intake=Intake(temp_root(), limits), names=names)
+    intake = Intake(temp_root(), limits)
+    joins = Joins(partial(waiting_in, demo._queue), places=QUEUE_PLACES)
+    guard = Middleware(Guard, intake=intake, joins=joins, names=names)
     return {
         "run_history": False,  # it would keep what was typed, in the browser
         "show_error": False,

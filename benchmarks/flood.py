@@ -2,10 +2,12 @@
 
 At full size (SHARE 1): 10,000 sessions, 500 queued events, 200 uploads that break off, 60 readers
 of streams who never read, 41 calls at once that wait. Prints JSON: after each, how long the page
-takes, by how much the app's memory has grown, and what is left on its disk.
+takes, by how much the app's memory has grown, and what is left on its disk. Then how often an
+honest visitor who opens the page 20 times is served while another address floods the queue.
 """
 
 import json
+import os
 import re
 import socket
 import sys
@@ -23,15 +25,19 @@ from app_server import AppServer
 from visitor import Visitor
 
 DISK_SECONDS = 120.0
+FLOODER, HONEST = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (9, 10))
+"""Addresses as a Space's proxy names them: nobody is limited at the machine itself."""
 
 
 def main(share: float) -> None:
     """Flood the app in each way, print what came of it."""
-    server = AppServer(Path(tempfile.mkdtemp())).wait()
+    env = {**os.environ, "SPACE_ID": "flood/lab"}
+    server = AppServer(Path(tempfile.mkdtemp()), env).wait()
     try:
         Visitor(server.url).do("page", "load")
         time.sleep(5)
-        before, told = _memory_bytes(server.process.pid), {}
+        before = _memory_bytes(server.process.pid)
+        told: dict[str, dict[str, float | None]] = {}
         floods: dict[str, tuple[Callable[[AppServer, int], None], int]] = {
             "sessions": (_sessions, 10_000),
             "queued events": (_queued, 500),
@@ -50,6 +56,7 @@ def main(share: float) -> None:
                 "memory_grown_mb": round((_memory_bytes(server.process.pid) - before) / 1e6),
                 "disk_baseline_after_seconds": _disk_seconds(server),
             }
+        told["joins of one address"] = _crowded(server, max(1, round(20 * share)))
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
     finally:
         server.stop()
@@ -112,6 +119,45 @@ def _waiting(server: AppServer, number: int) -> None:
     _page_seconds(server)
     for thread in threads:
         thread.join()
+
+
+def _crowded(server: AppServer, number: int) -> dict[str, float | None]:
+    """One address joins the queue over eight connections; what becomes of another's visitor."""
+    over, sent, served, longest = threading.Event(), [0] * 8, 0, 0.0
+
+    def flood(connection: int) -> None:
+        body = {"data": [{}], "fn_index": 0, "session_hash": f"crowd{connection}"}
+        with httpx.Client(base_url=server.url, trust_env=False, headers=FLOODER) as client:
+            while not over.is_set():
+                client.post("/gradio_api/queue/join", json=body, timeout=60)
+                sent[connection] += 1
+
+    threads = [threading.Thread(target=flood, args=(each,)) for each in range(len(sent))]
+    for thread in threads:
+        thread.start()
+    time.sleep(2)
+    for _ in range(number):
+        began = time.monotonic()
+        served += _is_served(server)
+        longest = max(longest, time.monotonic() - began)
+    over.set()
+    for thread in threads:
+        thread.join()
+    percent = round(100 * served / number, 1)
+    told: dict[str, float | None] = {"number": sum(sent), "honest_visits": number}
+    return told | {"honest_served_percent": percent, "honest_longest_seconds": round(longest, 2)}
+
+
+def _is_served(server: AppServer) -> bool:
+    visitor = Visitor(server.url)
+    visitor.client.headers.update(HONEST)
+    try:
+        visitor.do("page", "load")
+    except RuntimeError:
+        return False
+    finally:
+        visitor.client.close()
+    return True
 
 
 def _page_seconds(server: AppServer) -> float:

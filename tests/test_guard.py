@@ -11,6 +11,7 @@ from asgi import ask
 from trainer.limits import Limits
 from ui.guard import Guard
 from ui.intake import Intake
+from ui.joins import Joins
 from ui.origin import LOOPBACK_NAMES, SHARE_NAMES, answered_names, is_local, same_origin
 from ui.temp import temp_root
 
@@ -26,7 +27,12 @@ EVERYTHING = Router([Route("/{path:path}", reached, methods=["GET", "POST", "PUT
 
 
 def guard(names: tuple[str, ...] | None = None) -> Guard:
-    return Guard(EVERYTHING, intake=Intake(temp_root(), Limits()), names=names)
+    return guarding(EVERYTHING, names)
+
+
+def guarding(app: Router, names: tuple[str, ...] | None = None) -> Guard:
+    intake, joins = Intake(temp_root(), Limits()), Joins(list, places=64)
+    return Guard(app, intake=intake, joins=joins, names=names)
 
 
 def post(headers: dict[str, str], names: tuple[str, ...] | None = None) -> int:
@@ -72,8 +78,7 @@ async def broken(_: object) -> PlainTextResponse:
 
 def test_what_gradio_stumbles_over_is_answered_in_words() -> None:
     app = Router([Route(JOIN, broken, methods=["POST"])])
-    guarded = Guard(app, intake=Intake(temp_root(), Limits()))
-    answer = ask(guarded, JOIN, method="POST", headers=LOCAL, chunks=[b"{}"])
+    answer = ask(guarding(app), JOIN, method="POST", headers=LOCAL, chunks=[b"{}"])
     assert answer.status == 400
     assert "could not make sense" in json.loads(answer.body)["error"]
     assert "KeyError" not in answer.body.decode()

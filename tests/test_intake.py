@@ -22,6 +22,7 @@ from ui.body import Body, BodyRefused
 from ui.context import sender
 from ui.guard import Guard
 from ui.intake import Budget, Intake, client_of, reserve
+from ui.joins import Joins
 from ui.origin import on_space
 
 JOIN, UPLOAD = "/gradio_api/queue/join", "/gradio_api/upload"
@@ -44,7 +45,8 @@ def guarded(tmp_path: Path, budget: Budget | None = None, **limits: Any) -> Guar
     app = Router(
         [Route(UPLOAD, swallow, methods=["POST"]), Route("/{path:path}", echo, methods=["POST"])]
     )
-    return Guard(app, intake=Intake(tmp_path, Limits(**limits), budget))
+    intake = Intake(tmp_path, Limits(**limits), budget)
+    return Guard(app, intake=intake, joins=Joins(list, places=64))
 
 
 def post(guard: Guard, path: str, chunks: list[bytes], **headers: str) -> Answer:

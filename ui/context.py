@@ -5,9 +5,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 from gradio.context import LocalContext
@@ -21,7 +20,7 @@ from trainer.jobs import Job
 from trainer.limits import Limits
 from trainer.runner import Run, Runner
 from ui.confirm import Confirmations
-from ui.intake import client_of, reserve
+from ui.intake import address_of, reserve
 from ui.login import Login
 from ui.temp import received
 from ui.visit import Visit
@@ -150,11 +149,7 @@ def is_online() -> bool:
 
 
 def sender() -> str:
-    """The address of whoever sent the event that is handled now; empty for this machine, and for
-    all who come through a share link or a proxy on it."""
+    """The address of whoever sent the event that is handled now, as `address_of`."""
     event = LocalContext.request.get(None)
     request = event.request if event is not None else None
-    address = client_of(request.scope, request.headers) if request is not None else ""
-    with suppress(ValueError):
-        return "" if ip_address(address).is_loopback else address
-    return address
+    return address_of(request.scope, request.headers) if request is not None else ""

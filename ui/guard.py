@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.body import Body, BodyRefused, check_json, drain, replayed
 from ui.intake import Intake
+from ui.joins import Joins
 from ui.origin import (
     answered_names,
     is_foreign,
@@ -45,11 +46,17 @@ class Guard:
     brings too much."""
 
     def __init__(
-        self, app: ASGIApp, *, intake: Intake, names: tuple[str, ...] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        intake: Intake,
+        joins: Joins,
+        names: tuple[str, ...] | None = None,
     ) -> None:
         """Stand before `app`; `names` are what `Host` may hold, None for anything."""
         self._app = app
         self._intake = intake
+        self._joins = joins
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +93,8 @@ class Guard:
             else:
                 whole = await body.whole()
                 check_json(whole)
-                await self._app(scope, replayed(whole, body), unless_refused)
+                with self._joins.place(scope):
+                    await self._app(scope, replayed(whole, body), unless_refused)
         except BodyRefused as raised:
             refusal = raised
         except Exception as error:

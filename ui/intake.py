@@ -4,6 +4,8 @@ import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 from python_multipart.multipart import parse_options_header
@@ -146,6 +148,15 @@ def client_of(scope: Scope, headers: Headers) -> str:
         return ""
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip() if on_space() else ""
     return (forwarded or host or "unknown")[:64]
+
+
+def address_of(scope: Scope, headers: Headers) -> str:
+    """The sender's address where it tells one visitor from others; empty for this machine, and for
+    all who come through a share link or a proxy on it."""
+    address = client_of(scope, headers)
+    with suppress(ValueError):
+        return "" if ip_address(address).is_loopback else address
+    return address
 
 
 def _declared(headers: Headers) -> int:

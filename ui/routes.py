@@ -18,7 +18,8 @@ _BLOCKED = re.compile(
 to what the page reaches by others: it joins the queue, and runs what answers at once by `run/`."""
 
 _UPLOAD = re.compile(r"/gradio_api/upload$")
-"""As the router matches it: `$` lets a line break follow."""
+_JOIN = re.compile(r"/gradio_api/queue/join$")
+"""As the router matches them: `$` lets a line break follow."""
 
 
 def is_blocked(scope: Scope) -> bool:
@@ -29,3 +30,8 @@ def is_blocked(scope: Scope) -> bool:
 def is_upload(scope: Scope) -> bool:
     """Whether this is gradio's route for files, the only one that takes more than a little."""
     return _UPLOAD.match(get_route_path(scope)) is not None
+
+
+def is_join(scope: Scope) -> bool:
+    """Whether this puts an event into gradio's queue."""
+    return _JOIN.match(get_route_path(scope)) is not None
