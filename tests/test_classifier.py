@@ -30,7 +30,8 @@ def model_folder(path: Path, seed: int = 0) -> Path:
     config = tiny_config(seed=seed)
     model = build_model(config, 3)
     preprocess = preprocess_for(model.pretrained_cfg, 32)
-    return export_model(model, config.model_name, ("a", "b", "c"), preprocess, path)
+    names = ("a", "b", "c")
+    return export_model(model, config.model_name, names, preprocess, path, pretrained=False)
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,11 @@ def probs(model: Path, picture: Image.Image) -> dict[str, float]:
     return dict(answer.probs)
 
 
+def test_the_folder_says_nothing_of_weights_that_it_did_not_begin_from(model):
+    kept = json.loads((model / "config.json").read_text())["pretrained_cfg"]
+    assert not {"tag", "license", "origin_url", "paper_ids"} & set(kept), kept
+
+
 def test_timm_loads_the_folder_and_gives_the_same_probabilities(model, picture, probs):
     loaded = timm.create_model(f"local-dir:{model}", pretrained=True).eval()
     transform: Any = create_transform(**resolve_model_data_config(loaded), is_training=False)

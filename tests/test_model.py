@@ -241,7 +241,8 @@ def test_a_model_whose_classifier_is_a_convolution_works_and_can_be_exported(
     with torch.inference_mode():
         logits = model(inputs)
     assert logits.shape == (2, 3)
-    folder = export_model(model, config.model_name, ("a", "b", "c"), preprocess, tmp_path / "model")
+    folder, names = tmp_path / "model", ("a", "b", "c")
+    export_model(model, config.model_name, names, preprocess, folder, pretrained=False)
     loaded = load_model(folder)
     assert loaded.class_names == ("a", "b", "c")
     assert loaded.preprocess == preprocess

@@ -38,11 +38,14 @@ def export_model(
     class_names: tuple[str, ...],
     preprocess: Preprocess,
     folder: Path,
+    *,
+    pretrained: bool,
 ) -> Path:
     """Fold the head into timm's own classifier and write the model folder.
 
     The folder is written beside and renamed, so a folder that exists is complete. It names timm's
-    architecture, also where the run started from a model of the Hub.
+    architecture, also where the run started from a model of the Hub; and the weights that the
+    training began from, unless it began from random ones.
     """
     start = start_of(model_name)
     exported = create(start.architecture, **start.args, num_classes=len(class_names))
@@ -67,7 +70,7 @@ def export_model(
             safe_serialization=True,
             data_config=preprocess.to_timm(),
         )
-        _mend_config(making / CONFIG, start)
+        _mend_config(making / CONFIG, start, pretrained=pretrained)
         (making / WEIGHTS).chmod(0o644)  # safetensors makes it unreadable for others
         shutil.rmtree(folder, ignore_errors=True)  # a resumed run that had ended
         making.replace(folder)
@@ -97,16 +100,16 @@ def load_model(folder: Path) -> LoadedModel:
     return LoadedModel(model, preprocess, config.class_names, config.architecture)
 
 
-def _mend_config(path: Path, start: Start) -> None:
+def _mend_config(path: Path, start: Start, *, pretrained: bool) -> None:
     """Take out `model_args.num_classes`: transformers 5.23 would be given it twice. And what timm
-    says of its own weights, where the training began from others."""
+    says of its own weights, where the training began from others or from none."""
     config = json.loads(path.read_text())
     config.get("model_args", {}).pop("num_classes", None)
     if not config.get("model_args"):
         config.pop("model_args", None)
-    if start.source is not None:
+    if start.source is not None or not pretrained:
         for name in ("tag", "license", "origin_url", "paper_ids", "paper_name", "description"):
             config["pretrained_cfg"].pop(name, None)
-        if start.source.licence:
+        if pretrained and start.source is not None and start.source.licence:
             config["pretrained_cfg"]["license"] = start.source.licence
     path.write_text(json.dumps(config, indent=2) + "\n")

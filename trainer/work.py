@@ -248,9 +248,15 @@ def judged(learner: "Learner", folder: Path) -> Generator[Event, None, Evaluated
     from trainer.features import body_digest
 
     yield Progress(text="Saving the model", done=0, total=1)
-    data, preprocess, model_name = learner.data, learner.preprocess, learner.config.model_name
-    target = folder / "model"
-    export_model(learner.model, model_name, data.class_names, preprocess, target)
+    data, preprocess, config = learner.data, learner.preprocess, learner.config
+    target = export_model(
+        learner.model,
+        config.model_name,
+        data.class_names,
+        preprocess,
+        folder / "model",
+        pretrained=config.pretrained,
+    )
     loaded = load_model(target)
     if learner.features and learner.made and body_digest(loaded.model) == learner.made.body:
         result = evaluate_features(loaded, learner.features.valid, data, "valid")
@@ -258,7 +264,7 @@ def judged(learner: "Learner", folder: Path) -> Generator[Event, None, Evaluated
         return result
     # Open since the run began: hours later the cache may have dropped them, and the originals.
     images = learner.valid_images if loaded.preprocess == preprocess else None
-    return (yield from _evaluation(loaded, data, learner.config, "valid", images))
+    return (yield from _evaluation(loaded, data, config, "valid", images))
 
 
 def _evaluation(
