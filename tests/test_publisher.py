@@ -23,7 +23,7 @@ from trainer.errors import BusyError
 from trainer.events import Event, Failed, Preflight, Stopped
 from trainer.jobs import Job
 from trainer.limits import Limits
-from trainer.runner import Run, Runner, publisher
+from trainer.runner import Run, Runner, publisher, recovery
 from trainer.runner.folder import create_run, read_folder, write_run
 from trainer.runner.journal import read_events
 from trainer.runner.lane import worker_environment
@@ -310,11 +310,10 @@ time.sleep(600)
 """
 
 
-def test_a_publication_ends_within_seconds_of_an_app_that_is_killed(
-    tmp_path: Path, silent_hub: str
-) -> None:
+def _published_by_an_app(root: Path) -> tuple["subprocess.Popen[str]", Run]:
+    """An app of its own and the publication that it has begun."""
     app = subprocess.Popen(
-        [sys.executable, "-c", APP, str(tmp_path / "runs"), MODEL.name],
+        [sys.executable, "-c", APP, str(root), MODEL.name],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -323,12 +322,38 @@ def test_a_publication_ends_within_seconds_of_an_app_that_is_killed(
     assert app.stdin is not None and app.stdout is not None
     app.stdin.write(f"{ADA}\n")
     app.stdin.close()
-    folder = tmp_path / "runs" / app.stdout.readline().strip()
+    folder = root / app.stdout.readline().strip()
     app.stdout.close()
     _wait(lambda: (run := read_folder(folder)) is not None and run.status == "running")
     run = read_folder(folder)
     assert run is not None
     assert run.pid != app.pid
+    return app, run
+
+
+def test_a_publication_that_hangs_is_ended_by_the_next_app(
+    tmp_path: Path, silent_hub: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "ADOPT_SECONDS", 1.0)
+    app, run = _published_by_an_app(tmp_path / "runs")
+    os.kill(run.pid, signal.SIGSTOP)
+    app.kill()
+    app.wait()
+    runner = Runner(tmp_path / "runs")
+    runner.recover()
+    try:
+        _wait(lambda: _now(run).status == "stopped", 10)
+        _wait(lambda: _gone(run.pid), 5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGKILL)
+    runner.close()
+
+
+def test_a_publication_ends_within_seconds_of_an_app_that_is_killed(
+    tmp_path: Path, silent_hub: str
+) -> None:
+    app, run = _published_by_an_app(tmp_path / "runs")
     app.send_signal(signal.SIGKILL)
     app.wait()
     try:
@@ -339,7 +364,7 @@ def test_a_publication_ends_within_seconds_of_an_app_that_is_killed(
     runner = Runner(tmp_path / "runs")
     runner.recover()
     _wait(lambda: _now(run).status == "stopped")
-    assert not (folder / SCRATCH).exists()
+    assert not Path(run.folder, SCRATCH).exists()
     runner.close()
 
 

@@ -14,6 +14,7 @@ from app_server import ROOT, AppServer
 from tiny import tiny_config
 from trainer.events import Done, Event, Note, PhaseStarted, Progress, Step, Stopped, from_json
 from trainer.jobs import Job
+from trainer.runner import Runner, recovery
 from trainer.runner.folder import Run, create_run, read_folder
 from trainer.runner.journal import read_events
 from trainer.runner.lane import worker_environment
@@ -141,6 +142,29 @@ def test_a_worker_can_be_ended_while_it_imports(worker: Worker) -> None:
     time.sleep(1.5)
     assert worker.end(signal.SIGTERM) < SECONDS
     assert _gone(worker.process.pid)
+
+
+def test_a_worker_that_hangs_is_ended_by_the_next_app_once_its_own_has_gone(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "ADOPT_SECONDS", 1.0)
+    runs = tmp_path / "runs"
+    run = _run(runs, epochs=500)
+    worker.give(run)
+    _wait(lambda: PHASES["training"](_events(run)))
+    worker.process.send_signal(signal.SIGSTOP)
+    runner = Runner(runs)
+    runner.recover()
+    time.sleep(3)
+    assert worker.process.poll() is None  # its app lives: it is that one's to end
+    assert _now(run).status == "running"
+    worker.input.close()
+    _wait(lambda: _now(run).status == "queued", 10)
+    assert worker.process.wait(1) == -signal.SIGKILL
+    assert runner.position(run.run_id) == 0
+    notes = [event.text for event in _events(run) if isinstance(event, Note)]
+    assert notes[-1].startswith("The app was started again")
+    runner.close()
 
 
 def test_an_app_that_ends_or_is_killed_goes_on_with_its_runs_when_it_is_back(

@@ -65,6 +65,15 @@ def check_free(folder: Path) -> None:
         raise _busy(folder)
 
 
+def holder(folder: Path) -> int | None:
+    """The process that says it holds the lock; none where it does not, or is of another machine."""
+    try:
+        words = json.loads((folder / LOCK).read_text())
+        return int(words["pid"]) if words["boot"] == boot_id() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def boot_id() -> str:
     """Names this start of the machine; empty where the system does not tell."""
     try:
@@ -82,10 +91,7 @@ def _taken(handle: int) -> bool:
 
 
 def _busy(folder: Path) -> BusyError:
-    try:
-        pid = json.loads((folder / LOCK).read_text())["pid"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pid = "unknown"
+    pid = holder(folder) or "unknown"
     return BusyError(
         f"Another process (number {pid}) is at work in the run {folder.name}. Wait for it to end, "
         "or stop it, and try again."

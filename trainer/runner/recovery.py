@@ -17,12 +17,13 @@ from trainer.runner.folder import ENDED, Run, holds_checkpoint, read_folder, wri
 from trainer.runner.journal import append_event
 from trainer.runner.lane import Lane
 from trainer.runner.lock import held, is_held
+from trainer.runner.orphan import end_orphan
 from trainer.runner.owner import COMMAND_LINE
 from trainer.runner.publisher import UNFINISHED, clear_scratch
 from trainer.runner.restart import AGAIN, begin_again
 
 ADOPT_SECONDS = 30.0
-"""For the workers of an app that was killed to leave their checkpoints and end."""
+"""For the workers of an app that was killed to leave their checkpoints and end by themselves."""
 
 
 class Recovery:
@@ -129,9 +130,12 @@ class Recovery:
         lane.add(folder, owner=run.owner, again=began)
 
     def _adopt(self, folders: list[Path]) -> None:
-        """Take up runs whose worker outlives its app by some seconds."""
+        """Take up runs whose worker outlives its app by some seconds, or hangs and is ended."""
         deadline = time.monotonic() + ADOPT_SECONDS
-        while folders and time.monotonic() < deadline and not self._closed.wait(0.5):
+        while folders and not self._closed.wait(0.5):
+            if time.monotonic() > deadline:
+                for folder in folders:
+                    end_orphan(folder)
             runs = [run for folder in folders if (run := read_folder(folder))]
             folders = [
                 Path(run.folder) for run in runs if self._is_left(run) and not self._take_up(run)
