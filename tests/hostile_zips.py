@@ -1,4 +1,4 @@
-"""Thirty hostile or odd archives, and what reading them costs: run as a child process.
+"""Thirty-nine hostile or odd archives, and what reading them costs: run as a child process.
 
 `LRLAB_CACHE=… python tests/hostile_zips.py FOLDER` prints JSON: for each archive how it ended, how
 long it took, and by how much a process that reads it alone grew at its peak.
@@ -77,6 +77,45 @@ def _crowded(num_entries: int) -> bytes:
     return out.getvalue()
 
 
+def _near_the_limit() -> bytes:
+    """As many entries as are taken, the last of which is seen to lead outside after all others."""
+    data = _crowded(Limits().max_archive_entries)
+    last = data.rindex(b"cats/")
+    return data[:last] + b"../s/" + data[last + 5 :]
+
+
+def commented(num_entries: int) -> bytes:
+    """A good zip with a table of contents of 64 kB an entry."""
+    out = io.BytesIO(zipped())
+    with zipfile.ZipFile(out, "a") as archive:
+        for number in range(num_entries):
+            info = zipfile.ZipInfo(f"cats/{number}.txt")
+            info.comment = b"c" * 65_535
+            archive.writestr(info, b"")
+    return out.getvalue()
+
+
+def as_zip64(data: bytes) -> bytes:
+    """The same zip with the size and place of its table of contents written in 64 bits."""
+    at = len(data) - 22
+    count, size, start = struct.unpack_from("<8xHHII", data, at)[1:]
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, at, 1)
+    old = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
+    return data[:at] + end + locator + old
+
+
+def beyond(offset: int) -> bytes:
+    """A zip whose last entry says, in 64 bits, that it begins at that place."""
+    data = bytearray(zipped())
+    at, end = data.rindex(b"PK\1\2"), len(data) - 22
+    struct.pack_into("<H", data, at + 30, 12)  # of extra fields
+    struct.pack_into("<I", data, at + 42, 2**32 - 1)
+    (size,) = struct.unpack_from("<I", data, end + 12)
+    struct.pack_into("<I", data, end + 12, size + 12)
+    return bytes(data[:end]) + struct.pack("<HHQ", 1, 8, offset) + bytes(data[end:])
+
+
 def _twice() -> bytes:
     out = io.BytesIO(zipped())
     with zipfile.ZipFile(out, "a") as archive:
@@ -130,6 +169,13 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a size that lies": _lying,
     "a password": _encrypted,
     "100,000 entries": lambda: _crowded(100_000),
+    "60,000 entries, the last leads outside": _near_the_limit,
+    "comments of 64 MB": lambda: commented(1_000),
+    "comments of 64 MB, zip64": lambda: as_zip64(commented(1_000)),
+    "a name that is no UTF-8": lambda: zipped({"cats/\u00e9\u00e9.png": png(50)}).replace(
+        "\u00e9\u00e9".encode(), b"\xff\xff\xff\xff"
+    ),
+    "an entry beyond all files": lambda: beyond(2**64 - 1),
     "thirty folders deep": lambda: zipped({"d/" * 30 + "1.png": png()}),
     "bzip2": lambda: zipped({"cats/b.png": b"\0" * 100_000}, zipfile.ZIP_BZIP2),
     "cut off": lambda: zipped()[:-100],

@@ -6,11 +6,13 @@ import stat
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from hostile_zips import as_zip64, beyond, commented
 from pictures import fill, png
 from trainer.data import Data, load_data
 from trainer.data import archive as archive_module
@@ -169,8 +171,8 @@ def test_many_entries_of_one_name_are_numbered_in_one_pass() -> None:
     infos = [zipfile.ZipInfo(name) for name in ("a/x~3.jpg", *["a/x.jpg"] * 59_999)]
     for number, info in enumerate(infos):
         info.header_offset = 100 * number
-    files = plan(infos, archive_bytes=1, limits=Limits()).files
-    names = [str(path) for _, path in files]
+    files = plan(infos, archive_bytes=6_000_000, limits=Limits()).files
+    names = [path for _, path in files]
     assert names[:5] == ["a/x~3.jpg", "a/x.jpg", "a/x~2.jpg", "a/x~4.jpg", "a/x~5.jpg"]
     assert len(set(names)) == 60_000
 
@@ -291,6 +293,44 @@ def test_too_many_entries_are_refused(tmp_path: Path, cache: Path) -> None:
     path = zipped(tmp_path / "pets.zip", NAMES)
     message = refused(path, cache, max_archive_entries=7)
     assert message == "The zip has 8 entries; the limit is 7. Use fewer pictures."
+
+
+@pytest.mark.parametrize("change", [bytes, as_zip64])
+def test_a_large_table_of_contents_is_refused_before_it_is_read(
+    tmp_path: Path, cache: Path, change: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(change(commented(200)))
+    assert all_names(load(path))[:8] == NAMES
+    path.write_bytes(change(commented(300)))
+    message = refused(path, cache)
+    assert message.startswith("The zip has a table of contents of 19.7 MB; the limit is 16 MB.")
+    assert len(load(path, max_archive_entries=80_000).skipped) == 300
+
+
+@pytest.mark.parametrize("offset", [2**64 - 1, 2**63 - 1, 2**31, 100_000])
+def test_an_entry_outside_the_file_is_damage(tmp_path: Path, cache: Path, offset: int) -> None:
+    path = tmp_path / "pets.zip"
+    path.write_bytes(beyond(offset))
+    assert "'pets.zip' is not a zip, or is damaged" in refused(path, cache)
+
+
+def test_an_entry_before_the_file_is_damage(tmp_path: Path, cache: Path) -> None:
+    path = zipped(tmp_path / "pets.zip", NAMES)
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", data, len(data) - 6)
+    struct.pack_into("<I", data, len(data) - 6, start + 50)
+    path.write_bytes(data)
+    assert "'pets.zip' is not a zip, or is damaged" in refused(path, cache)
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_a_name_that_is_no_utf_8_is_damage(tmp_path: Path, cache: Path, places: int) -> None:
+    name = "cats/\u00e9.png"
+    path = zipped(tmp_path / "pets.zip", [*NAMES, name])
+    odd = path.read_bytes().replace(name.encode(), b"cats/\xff\xff.png", places)
+    path.write_bytes(odd)
+    assert "'pets.zip' is not a zip, or is damaged" in refused(path, cache)
 
 
 def test_too_deep_folders_are_refused(tmp_path: Path, cache: Path) -> None:

@@ -5,6 +5,7 @@ so what a killed process leaves is never taken for a dataset.
 """
 
 import hashlib
+import io
 import shutil
 import time
 import zipfile
@@ -25,9 +26,39 @@ from trainer.limits import Limits
 _UNPACK_VERSION = "1"
 """Raise it when the same zip would be unpacked under other names."""
 
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a packing or a version of the format that nobody knows
+    UnicodeDecodeError,  # a name that says it is UTF-8
+)
 _CHUNK = 1 << 20
 _STALE_SECONDS = 3600
 _ENTRY_SIGNATURE = b"PK\x01\x02"
+_MAX_LINE_BYTES = 266
+"""Of a zip's table of contents, for each of the entries that are allowed: a name of 200 letters."""
+
+
+class _BoundedFile(io.BufferedReader):
+    """A zip's file that hands out no piece larger than a table of contents may be.
+
+    `ZipFile` reads that table in one piece, as large as the zip says, and then takes it apart. All
+    its other pieces are small. Asked here, what it reads is what is limited; a reader of our own
+    might find another table than it does.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(io.FileIO(path))
+        self._limit = max(_CHUNK, _MAX_LINE_BYTES * limits.max_archive_entries)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._limit:
+            raise DatasetError(
+                f"The zip has a table of contents of {megabytes(size)}; the limit is "
+                f"{megabytes(self._limit)}. Make a new zip of the pictures, without comments."
+            )
+        return super().read(size)
 
 
 def load_archive(path: Path, *, valid_fraction: float, split_seed: int, limits: Limits) -> Data:
@@ -94,7 +125,7 @@ def _unpacked(path: Path, digest: str, limits: Limits) -> tuple[Path, tuple[Skip
     if skipped is None:
         try:
             _unpack_into(home, path, limits)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except _DAMAGES as error:
             raise DatasetError(
                 f"{printable(path.name)!r} is not a zip, or is damaged ({error}). Make the zip "
                 "again, or upload it again."
@@ -129,7 +160,7 @@ def _unpack_into(home: Path, path: Path, limits: Limits) -> None:
     _sweep(home.parent)
     temporary = temporary_sibling(home)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _BoundedFile(path, limits) as file, zipfile.ZipFile(file) as archive:
             size = path.stat().st_size
             chosen = plan(archive.infolist(), archive_bytes=size, limits=limits)
             unpacked = sum(info.file_size for info, _ in chosen.files)
@@ -155,17 +186,17 @@ def _write(
     """Stream the chosen entries out, counting what really comes; return each file's size."""
     sizes: dict[str, int] = {}
     total = 0
+    for parent in {PurePosixPath(target).parent for _, target in chosen.files}:
+        (folder / parent).mkdir(parents=True, exist_ok=True)
     for info, target in chosen.files:
-        destination = folder / target
-        destination.parent.mkdir(parents=True, exist_ok=True)
         before = total
         # "x": never write through something that is there already, a link least of all.
-        with archive.open(info) as source, destination.open("xb") as file:
+        with archive.open(info) as source, (folder / target).open("xb") as file:
             while chunk := source.read(_CHUNK):
                 total += len(chunk)
                 refuse_size(total, archive_bytes=archive_bytes, limits=limits)
                 file.write(chunk)
-        sizes[str(PurePosixPath(target))] = total - before
+        sizes[target] = total - before
     return sizes
 
 

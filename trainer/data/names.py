@@ -47,6 +47,8 @@ def printable(name: str) -> str:
     A Linux file name may hold any byte; Python keeps bad ones as lone surrogates, which neither
     JSON in UTF-8 nor a browser takes.
     """
+    if name.isprintable():  # as nearly all are; a lone surrogate is not
+        return name
     whole = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in whole

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
 
 from trainer.data.dataset import Skipped
 from trainer.data.names import (
@@ -37,7 +37,7 @@ RATIO_FREE_BYTES = 1_000_000
 class ZipPlan:
     """The entries to unpack with their safe relative paths, and what is left out."""
 
-    files: tuple[tuple[ZipInfo, PurePosixPath], ...]
+    files: tuple[tuple[ZipInfo, str], ...]
     skipped: tuple[Skipped, ...]
 
 
@@ -46,11 +46,12 @@ def plan(infos: list[ZipInfo], *, archive_bytes: int, limits: Limits) -> ZipPlan
 
     Raises:
         DatasetError: the zip is encrypted, hostile or too large; nothing of it is to be unpacked.
+        BadZipFile: an entry lies outside the zip.
     """
     if len(infos) > limits.max_archive_entries:
         raise too_many_entries(len(infos), limits)
-    _refuse_overlaps(infos)
-    files: list[tuple[ZipInfo, PurePosixPath]] = []
+    _refuse_places(infos, archive_bytes)
+    files: list[tuple[ZipInfo, str]] = []
     skipped: list[Skipped] = []
     taken: dict[str, int] = {}
     for info in infos:
@@ -119,8 +120,9 @@ def _decoded(info: ZipInfo) -> str:
         return info.filename
 
 
-def _refuse_overlaps(infos: list[ZipInfo]) -> None:
-    """Many names for the same bytes; Python's older releases read them all."""
+def _refuse_places(infos: list[ZipInfo], archive_bytes: int) -> None:
+    """Entries that overlap, many names for the same bytes (Python's older releases read them all),
+    or that lie where no file can be read."""
     spans = sorted(
         (i.header_offset, i.header_offset + _HEADER_BYTES + i.compress_size) for i in infos
     )
@@ -129,6 +131,8 @@ def _refuse_overlaps(infos: list[ZipInfo]) -> None:
             "The zip's entries overlap: several stand for the same bytes. Such a zip is not "
             "unpacked; make a new one from the folder of pictures."
         )
+    if spans and (spans[0][0] < 0 or spans[-1][1] > archive_bytes):
+        raise BadZipFile("an entry lies outside the file")
 
 
 def _refuse_entry(info: ZipInfo, parts: list[str], limits: Limits) -> None:
@@ -181,7 +185,7 @@ def _clean(part: str) -> str:
     return head + mark
 
 
-def _distinct(parts: list[str], taken: dict[str, int]) -> PurePosixPath:
+def _distinct(parts: list[str], taken: dict[str, int]) -> str:
     """The path, numbered where another entry has it already when case does not count.
 
     Args:
@@ -189,10 +193,11 @@ def _distinct(parts: list[str], taken: dict[str, int]) -> PurePosixPath:
         taken: the paths in use, each with the last number that was put to it; so many entries of
             one name are numbered in one pass.
     """
-    path = candidate = PurePosixPath(*parts)
-    key = str(path).casefold()
-    while str(candidate).casefold() in taken:
+    whole = candidate = "/".join(parts)
+    key = whole.casefold()
+    while candidate.casefold() in taken:
         taken[key] += 1
-        candidate = path.with_name(f"{path.stem}~{taken[key]}{path.suffix}")
-    taken[str(candidate).casefold()] = 1
+        path = PurePosixPath(whole)
+        candidate = str(path.with_name(f"{path.stem}~{taken[key]}{path.suffix}"))
+    taken[candidate.casefold()] = 1
     return candidate
