@@ -289,7 +289,7 @@ def test_a_training_leaves_a_card_without_plots_that_tells_of_the_whole_run(run:
     assert "Nothing is known" not in card
     assert "found by an LR sweep" in card
     assert "1 file or row was left out" in card
-    assert re.search(r"Trained in \*\*\d+\.\d s\*\* on \S.*cores?, [\d.]+ s of that", card)
+    assert re.search(r"Trained in \*\*[\d.]+ s\*\* on \S.*cores?, [\d.]+ s of that", card)
     assert "20 % of the pictures, stratified, seed 42" in card
 
 
@@ -520,7 +520,35 @@ def test_the_command_makes_the_same_run_from_seed_and_revision(settings: dict[st
     assert {"--seed", "--split-seed"} < set(words)
     arguments = parser().parse_args(words[3:])
     assert arguments.dataset == f"ada/pets@{SHA}"
-    assert config_for(**given_settings(arguments)) == facts.config
+    assert facts.config is not None
+    again = replace(facts.config, unfreeze="always")  # as it turned out
+    assert config_for(**given_settings(arguments)) == again
+
+
+@pytest.mark.parametrize(
+    ("settings", "phases", "ended", "unfreeze"),
+    [
+        ({}, ("head", "all"), True, "always"),
+        ({}, ("head",), True, "never"),
+        ({}, ("head",), False, "auto"),  # what would have come, nobody knows
+        ({"unfreeze": "never"}, ("head",), True, "never"),
+        ({"pretrained": False}, ("all",), True, "auto"),  # it decides nothing there
+    ],
+)
+def test_the_command_trains_all_layers_where_the_run_did(
+    settings: dict[str, Any], phases: tuple[str, ...], ended: bool, unfreeze: str
+) -> None:
+    facts = sample_facts(**settings)
+    took = tuple(phase for phase in facts.phases if phase.phase in phases)
+    facts = replace(facts, phases=took, done=facts.done if ended else None)
+    (command,) = re.findall(r"```sh\n(.+)\n```", card_text(facts))
+    given = given_settings(parser().parse_args(shlex.split(command)[3:]))
+    assert config_for(**given).unfreeze == unfreeze
+
+
+def test_a_dataset_that_looks_like_an_option_is_named_as_a_folder() -> None:
+    (command,) = re.findall(r"```sh\n(.+)\n```", card_text(sample_facts(dataset="--lr")))
+    assert parser().parse_args(shlex.split(command)[3:]).dataset == "./--lr"
 
 
 def test_limits_are_drawn_from_the_facts() -> None:

@@ -211,6 +211,8 @@ def command_line(config: Config, dataset: str, command: str = "train") -> str:
     """The shell command that does the same as this config; only what differs from the preset."""
     import shlex  # small; only this function needs it
 
+    if dataset.startswith("-"):  # a folder's name; it would be taken for an option
+        dataset = f"./{dataset}"
     base = config_for(config.preset)
     words = ["python", "-m", "trainer", command, dataset, "--preset", config.preset]
     for field in fields(Config):

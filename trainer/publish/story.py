@@ -1,7 +1,7 @@
 """How a model came about: the card's sections of pictures, training, repetition and footprint."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from trainer.config import Config, command_line
@@ -140,7 +140,7 @@ def again(facts: RunFacts) -> str:
     dataset = started.dataset
     if started.dataset_kind == "hub" and started.dataset_revision:
         dataset = f"{dataset}@{started.dataset_revision}"
-    command = command_line(config, dataset)
+    command = command_line(_as_it_turned_out(config, facts), dataset)
     for name in ("seed", "split_seed"):  # said, even where it is the default: that may change
         option = f"--{name.replace('_', '-')}"
         if f" {option} " not in command:
@@ -157,6 +157,15 @@ def again(facts: RunFacts) -> str:
     if started.dataset_kind in ("folder", "zip"):
         words.append("The pictures are not on the Hub: the command needs them under that name.")
     return "\n\n".join(words)
+
+
+def _as_it_turned_out(config: Config, facts: RunFacts) -> Config:
+    """The config with what `unfreeze=auto` came to: another machine, slower or faster, might
+    decide otherwise."""
+    if config.unfreeze != "auto" or not config.pretrained or facts.done is None:
+        return config
+    trained = any(phase.phase == "all" for phase in facts.phases)
+    return replace(config, unfreeze="always" if trained else "never")
 
 
 def _pinned(facts: RunFacts) -> str:
