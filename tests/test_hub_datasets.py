@@ -15,6 +15,7 @@ from hub_client_side import HubClient
 from hub_emulator import HubEmulator, unused_endpoint
 from hub_faults import Fault
 from hub_tables import IMAGE, cells, class_label, parquet, parquet_of, png, two_classes
+from tiny_models import tiny_repo
 from trainer.data.hub_columns import Columns
 from trainer.data.hub_rows import open_parquet, unpacked_bytes
 from trainer.data.hub_tables import _refuse_too_much
@@ -541,3 +542,18 @@ def test_no_request_carried_a_token_and_none_was_unknown(hub, client):
     assert hub.requests
     assert [seen.path for seen in hub.requests if seen.authorization] == []
     assert hub.unknown == []
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+@pytest.mark.parametrize(
+    ("name", "card"), [("list", "- a\n- b"), ("argument", "ignore_metadata_errors: no")]
+)
+def test_a_card_that_the_client_cannot_read_is_refused_in_words(hub, client, kind, name, card):
+    files = tiny_repo() if kind == "model" else {"train.parquet": two_classes()}
+    files["README.md"] = f"---\n{card}\n---\n".encode()
+    getattr(hub, kind)(f"eve/{name}", files)
+    answer = client.ask(kind, f"eve/{name}")
+    assert (answer["error"], answer["message"].split(" is not")[0]) == (
+        "HubError",
+        f"The card of the {kind} 'eve/{name}'",
+    )

@@ -33,6 +33,24 @@ _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _ID = re.compile(rf"(?P<repo_id>{_NAME}/{_NAME})(?:@(?P<revision>[A-Za-z0-9][A-Za-z0-9._/-]*))?")
 
 
+@contextmanager
+def card_errors(what: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises on a card of an unexpected shape into a `HubError`.
+
+    Args:
+        what: whose card: `dataset 'owner/name'`.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, HubError):
+            raise
+        raise HubError(
+            f"The card of the {what} is not of the form that the Hub describes "
+            f"({type(error).__name__}), so it cannot be read. Tell its owner, or take another one."
+        ) from error
+
+
 OnProgress = Callable[[int, int], None]
 """Is told of a download: bytes so far, bytes in all. An exception from it ends the download."""
 

@@ -26,6 +26,7 @@ from trainer.hub_client import (
     HUB_PREFIX,
     HubName,
     OnProgress,
+    card_errors,
     connect,
     hub_errors,
     parse_hub_name,
@@ -91,9 +92,10 @@ def pull(
             return folder
     api, what = connect(), f"model {name.repo_id!r}"
     with hub_errors(what):
-        info = api.model_info(
-            name.repo_id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
-        )
+        with card_errors(what):
+            info = api.model_info(
+                name.repo_id, revision=name.revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+            )
         refuse_closed(info, what)
         files = {entry.rfilename: entry for entry in info.siblings or ()}
         _refuse_files(what, {path: entry.size for path, entry in files.items()}, limits)
@@ -196,7 +198,8 @@ def _fetch(api: "HfApi", info: Any, folder: Path, limits: Limits, on_progress: O
             f"The weights of the {what} arrived with the SHA-256 {digest[:12]}…, and the Hub lists "
             f"{expected[:12]}…, so they are not used. Try again; if it stays so, tell their owner."
         )
-    licence = info.card_data.to_dict().get("license") if info.card_data else None
+    with card_errors(what):
+        licence = info.card_data.to_dict().get("license") if info.card_data else None
     source = Source(
         repo_id=info.id,
         revision=str(info.sha),

@@ -14,6 +14,7 @@ from trainer.errors import DatasetError
 from trainer.hub_client import (
     HubName,
     OnProgress,
+    card_errors,
     connect,
     hub_errors,
     quiet_progress,
@@ -137,7 +138,9 @@ def open_repo(name: HubName, limits: Limits, on_progress: OnProgress = untold) -
     what = f"dataset {title}"
     api = connect()
     with hub_errors(what):
-        info = api.dataset_info(name.repo_id, revision=name.revision, timeout=10)
+        with card_errors(what):
+            info = api.dataset_info(name.repo_id, revision=name.revision, timeout=10)
+            card = info.card_data.to_dict() if info.card_data else {}
         refuse_closed(info, what)
         sizes: dict[str, int] = {}
         tree = api.list_repo_tree(
@@ -152,7 +155,6 @@ def open_repo(name: HubName, limits: Limits, on_progress: OnProgress = untold) -
                     f"The {what} holds more than {4 * limits.max_pictures:,} files. Choose one "
                     "that is stored as parquet."
                 )
-    card = info.card_data.to_dict() if info.card_data else {}
     return HubRepo(
         api=api,
         title=title,
