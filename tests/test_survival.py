@@ -33,7 +33,16 @@ from tiny import (
 from trainer import disk
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.errors import CheckpointError
-from trainer.events import EpochDone, Event, Failed, Note, Progress, Step, Stopped
+from trainer.events import (
+    EpochDone,
+    Event,
+    Failed,
+    Note,
+    PhaseStarted,
+    Progress,
+    Step,
+    Stopped,
+)
 from trainer.fit import fit
 from trainer.jobs import Job
 from trainer.learner import Learner, ensure_features
@@ -136,6 +145,26 @@ def test_features_that_were_dropped_meanwhile_are_made_again_in_the_same_way(
     resumed, checkpoint = learner(16), load_checkpoint(tmp_path / "run")
     collect(fit(resumed, tmp_path / "run", should_stop=never, resume=checkpoint))
     assert digest(resumed.model) == digest(whole.model)
+
+
+@pytest.mark.parametrize("unfreeze", ["always", "auto"])
+def test_what_a_phase_was_measured_to_be_fastest_in_is_saved_before_its_first_step(
+    unfreeze: str, tmp_path: Path
+) -> None:
+    """Measured again after a kill, on a machine that is busier, it could be another."""
+    settings = {"freeze_epochs": 1, "epochs": 12, "lr": 0.002, "batch_size": 2}
+    config = tiny_config(unfreeze=unfreeze, **settings, precision="auto")
+    learner = tiny_learner(config, tiny_data(18, 9, spread=150), pretend=True)
+    saved: list[tuple[Any, Any]] = []
+    for event in fit(learner, tmp_path, should_stop=never):
+        if isinstance(event, PhaseStarted):
+            state = load_checkpoint(tmp_path).state
+            saved.append((state["runtime"], state["training_runtime"]))
+        if len(saved) == 2:
+            break
+    assert learner.training_runtime is not None
+    body, training = learner.runtime.to_dict(), learner.training_runtime.to_dict()
+    assert saved == [(body, None), (body, training)]
 
 
 # The disk.

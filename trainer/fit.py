@@ -16,7 +16,15 @@ from trainer.checkpoint import Checkpoint
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.features import body_digest
-from trainer.fit_state import Fit, Progression, load_optimizer, restore, save, saved
+from trainer.fit_state import (
+    Fit,
+    Progression,
+    load_optimizer,
+    measured,
+    restore,
+    save,
+    saved,
+)
 from trainer.infer import infer
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
 from trainer.limits import Limits
@@ -114,7 +122,7 @@ def _reason_to_skip(run: Fit, phase: Phase) -> Generator[Event, None, str]:
     why = reason_to_skip(phase, config, accuracy=accuracy, num_train=count)
     if why or not phase.optional:
         return why
-    yield from ensure_training_runtime(learner)
+    yield from measured(run, ensure_training_runtime(learner))
     assert learner.training_runtime is not None
     speed = learner.training_runtime.images_per_second
     seconds = phase.epochs * count / speed if speed else None
@@ -123,10 +131,8 @@ def _reason_to_skip(run: Fit, phase: Phase) -> Generator[Event, None, str]:
 
 def _run_phase(run: Fit, phase: Phase) -> Iterator[Event]:
     learner, config = run.learner, run.learner.config
-    if phase.frozen:
-        yield from ensure_features(learner)
-    else:
-        yield from ensure_training_runtime(learner)
+    ensure = ensure_features if phase.frozen else ensure_training_runtime
+    yield from measured(run, ensure(learner))
     if run.at.lr is None:
         yield from _choose_rate(run, phase)
     assert run.at.lr is not None

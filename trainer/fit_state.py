@@ -114,6 +114,21 @@ def saved(run: Fit) -> Generator[Event, None, None]:
         yield Note(text="There is room on the disk again; the training goes on.")
 
 
+def measured(run: Fit, ensure: Generator[Event, None, None]) -> Generator[Event, None, None]:
+    """Let `ensure` choose an arithmetic where the run has none yet, and keep what it chose.
+
+    Measured again after a kill it could be another, and the run would not be the same.
+
+    Raises:
+        CheckpointError, ConfigError: as `saved`.
+    """
+    learner = run.learner
+    before = (learner.made, learner.training_runtime)
+    yield from ensure
+    if (learner.made, learner.training_runtime) != before:
+        yield from saved(run)
+
+
 def save(run: Fit) -> Path:
     """A checkpoint of the run where it stands.
 
