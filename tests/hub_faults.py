@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Message = dict[str, Any]
-Kind = Literal["status", "delay", "reset", "lost", "truncated", "wrong", "meanwhile"]
+Kind = Literal["status", "delay", "reset", "lost", "truncated", "stalled", "wrong", "meanwhile"]
 
 
 def rate_limit(seconds: int, remaining: int = 0) -> dict[str, str]:
@@ -33,8 +33,8 @@ class Fault:
     kind: Kind = "status"
     """`status`: another answer. `delay`: the real answer, late. `reset`: the connection breaks
     and nothing is done. `lost`: it is done, and the connection breaks instead of the answer.
-    `truncated`: half of the answer's body, and the end. `wrong`: a body with one bit changed.
-    `meanwhile`: the real answer, after `act`."""
+    `truncated`: half of the answer's body, and the end. `stalled`: half of it, and nothing for
+    `seconds`. `wrong`: a body with one bit changed. `meanwhile`: the real answer, after `act`."""
     method: str = ""
     """Only for this method; empty: for every one."""
     only: str = ""
@@ -48,7 +48,7 @@ class Fault:
     body: str | None = None
     """Of `status`; None: `{"error": "fault"}`."""
     seconds: float = 0.0
-    """To wait first, with every kind."""
+    """To wait first, with every kind but `stalled`."""
     after_bytes: int = 0
     """Of `reset`: read so much of the request's body before."""
     act: Callable[[], object] | None = None
@@ -164,7 +164,7 @@ async def play(fault: Fault | None, app: Any, scope: Any, exchange: Exchange) ->
     """Carry out a request as the fault says."""
     if fault and fault.act:
         fault.act()
-    if fault and fault.seconds:
+    if fault and fault.seconds and fault.kind != "stalled":
         await asyncio.sleep(fault.seconds)
     match fault.kind if fault else "delay":
         case "status" if fault:
@@ -179,6 +179,8 @@ async def play(fault: Fault | None, app: Any, scope: Any, exchange: Exchange) ->
             await exchange.reset()
         case "truncated":
             await app(scope, exchange.receive, _halved(exchange))
+        case "stalled" if fault:
+            await app(scope, exchange.receive, _halved(exchange, fault.seconds))
         case "wrong":
             await app(scope, exchange.receive, _changed(exchange))
         case _:
@@ -189,13 +191,14 @@ async def _swallow(_message: Message) -> None:
     """Nowhere."""
 
 
-def _halved(exchange: Exchange) -> Callable[[Message], Any]:
+def _halved(exchange: Exchange, seconds: float = 0.0) -> Callable[[Message], Any]:
     async def send(message: Message) -> None:
         body = message.get("body", b"")
         if not body:
             await exchange.send(message)
             return
         await exchange.send({**message, "body": body[: len(body) // 2], "more_body": True})
+        await asyncio.sleep(seconds)
         await exchange.hang_up()
 
     return send

@@ -1,4 +1,4 @@
-"""Tools of other people, as anybody has them, list and download a model from the Hub emulator.
+"""Tools of other people, as anybody has them, list and download what our push made.
 
 `hf`, the command line of huggingface_hub, and `@huggingface/hub` for JavaScript, which is installed
 below tests/ on the first run. Node with npm is needed: where it is missing the JavaScript test is
@@ -11,34 +11,53 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from hub_emulator import HubEmulator, Seen
+from tiny_models import tiny_repo
 
 TESTS = Path(__file__).parent
 HF = Path(sys.executable).with_name("hf")
 TOKEN = "hf_canaryTokenOfAda"
 REPO = "ada/squares"
-FILES = {
-    "README.md": b"---\nlicense: mit\n---\n",
-    "config.json": b'{"label_names": ["warm", "cold"]}',
-    "model.safetensors": bytes(range(256)) * 8_000,  # 2 MB: JavaScript streams it in ranges
-    "more/notes \u00e9.txt": "In a folder, with a name to quote: \u00e9".encode(),
-}
-HASHES = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+NOTES = "more/notes \u00e9.txt"  # in a folder, with a name to quote
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubEmulator]:
+    """A Hub with a private model that was pushed from here, and one for everybody."""
+    folder = tmp_path_factory.mktemp("tools")
     with HubEmulator(page_size=2) as hub:
         hub.users[TOKEN] = "ada"
         hub.organizations["ada"] = {"lab": "write"}
-        hub.model(REPO, FILES, private=True)
+        model = folder / "model"
+        for name, content in {**tiny_repo(), NOTES: "Of a summer \u00e9."}.items():
+            path = model / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        own = {"HF_TOKEN": TOKEN, "PYTHONPATH": str(TESTS.parent), "LRLAB_CACHE": str(folder)}
+        env = hub.client_env(folder / "home", **own)
+        command = [sys.executable, "-m", "trainer", "push", str(model), REPO, "--json"]
+        told = json.loads(answer_of(command, folder, env).splitlines()[-1])
+        assert told["verified"] is True
         hub.model("ada/open", {"a.txt": "a"}, downloads=7)
         yield hub
+
+
+@pytest.fixture(scope="module")
+def files(hub: HubEmulator) -> dict[str, bytes]:
+    """What the push made, by name."""
+    made = list(hub.repos["models", REPO].commits.values())[-1]
+    ours = {"README.md", "config.json", "lrlab.json", "model.onnx", "model.safetensors", NOTES}
+    assert ours <= made.keys()
+    return dict(made)
+
+
+def sha256(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def answer_of(command: list[str], folder: Path, env: dict[str, str]) -> str:
@@ -66,15 +85,15 @@ def test_the_hf_command_line_knows_who_it_is(hub, tmp_path):
     assert (told["user"], told["orgs"]) == ("ada", "lab")
 
 
-def test_the_hf_command_line_lists_models_and_their_files(hub, tmp_path):
+def test_the_hf_command_line_lists_models_and_their_files(hub, files, tmp_path):
     models = json.loads(hf(hub, tmp_path, "models", "ls", "--author", "ada", "--format", "json"))
     assert [model["id"] for model in models] == ["ada/open"]
-    files = json.loads(hf(hub, tmp_path, "models", "ls", REPO, "-R", "--format", "json"))
-    sizes = {file["path"]: file["size"] for file in files if "blob_id" in file}
-    assert sizes == {name: len(content) for name, content in FILES.items()}
+    listed = json.loads(hf(hub, tmp_path, "models", "ls", REPO, "-R", "--format", "json"))
+    sizes = {file["path"]: file["size"] for file in listed if "blob_id" in file}
+    assert sizes == {name: len(content) for name, content in files.items()}
 
 
-def test_the_hf_command_line_downloads_a_model_whole(hub, tmp_path):
+def test_the_hf_command_line_downloads_a_model_whole(hub, files, tmp_path):
     before = len(hub.requests)
     hf(hub, tmp_path, "download", REPO, "--local-dir", "got")
     got = {
@@ -82,7 +101,7 @@ def test_the_hf_command_line_downloads_a_model_whole(hub, tmp_path):
         for path in (tmp_path / "got").rglob("*")
         if path.is_file() and ".cache" not in path.parts
     }
-    assert {name: hashlib.sha256(content).hexdigest() for name, content in got.items()} == HASHES
+    assert sha256(got) == sha256(files)
     assert to_storage(hub.requests[before:])
 
 
@@ -101,21 +120,20 @@ def node() -> str:
     return found
 
 
-def test_a_client_in_javascript_lists_and_downloads_a_model_whole(hub, node, tmp_path):
+def test_a_client_in_javascript_lists_and_downloads_a_model_whole(hub, files, node, tmp_path):
     before = len(hub.requests)
     # Older versions of Node try only the first address of a name, and the emulator has IPv4's.
     script = ["--dns-result-order=ipv4first", str(TESTS / "hub_client.mjs")]
     command = [node, *script, hub.endpoint, REPO, TOKEN]
     told = json.loads(answer_of(command, tmp_path, hub.client_env(tmp_path)))
     assert (told["name"], told["role"], told["missing"]) == ("ada", "write", None)
-    assert {name: file["sha256"] for name, file in told["files"].items()} == HASHES
+    assert {name: file["sha256"] for name, file in told["files"].items()} == sha256(files)
     assert {name: file["size"] for name, file in told["files"].items()} == {
-        name: len(content) for name, content in FILES.items()
+        name: len(content) for name, content in files.items()
     }
-    large = "model.safetensors"
-    assert {name: file["lfs"] for name, file in told["files"].items() if file["lfs"]} == {
-        large: HASHES[large]
-    }
+    large = {name: file["lfs"] for name, file in told["files"].items() if file["lfs"]}
+    assert {"model.onnx", "model.safetensors"} <= large.keys()
+    assert large == {name: sha256(files)[name] for name in large}
     assert len(to_storage(hub.requests[before:])) > 1
 
 

@@ -1,28 +1,24 @@
 """`push` while things go wrong: one commit or none, the model kept, bounded waits, no secret out.
 
-25 scripts of faults against the command line in a process of its own. The file is also that
-process; what breaks on its side of the wire (names without an address, a full disk) is broken
-below the code that is tested, at the system calls.
+34 scripts of faults against the command line in a process of its own: what breaks at the Hub is a
+`Fault`, and what breaks on its side of the wire `Faulty`.
 """
 
-import contextlib
 import hashlib
-import io
 import json
-import resource
-import socket
 import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from faulty_machine import Faulty
 from hub_emulator import HubEmulator, Seen
 from hub_faults import Fault, Faults, rate_limit
 from hub_repos import Repo
@@ -37,6 +33,7 @@ SECRETS = {
     "SPACE_TOKEN": "hf_canaryTokenOfTheSpace",
 }
 MAX_SECONDS = 60
+WHOLE = Faulty()
 PUBLISHED, REFUSED, UNVERIFIED = (0, {1}), (2, {0}), (2, {1})
 """Exit code, and how many commits of ours there may be afterwards."""
 
@@ -47,14 +44,15 @@ class Script:
 
     name: str
     faults: Callable[[HubEmulator, str], list[Fault]] = lambda _hub, _repo_id: []
-    here: dict[str, Any] = field(default_factory=dict)
-    """What breaks on the client's side: `no_address` of a host so many `times`, or no room for a
-    file of more than `largest_file` bytes."""
+    here: Faulty = WHOLE
+    """What breaks on the client's side."""
     again: bool = False
     """The repository holds an earlier push of ours."""
     left_to_others: bool = False
     """Afterwards the repository holds the work of somebody else alone, and stays theirs."""
     outcome: tuple[int, set[int]] = PUBLISHED
+    says: str = ""
+    """What a failure says, among other things."""
     waits: tuple[str, float] | None = None
     """Part of a path, and the seconds that the Hub asked to wait before it is asked again."""
     at_most: tuple[str, int] | None = None
@@ -109,11 +107,42 @@ def lost_and_unavailable(_hub: HubEmulator, _repo_id: str) -> list[Fault]:
     return [unavailable, Fault(kind="lost", only="/commit/", act=act)]
 
 
+def refused_once(*places: str) -> Any:
+    """Each of these is asked to come back once."""
+    later = {"Retry-After": "15"}
+    return lambda _hub, _id: [Fault(status=429, only=part, headers=later) for part in places]
+
+
+def not_there_yet(_hub: HubEmulator, _repo_id: str) -> list[Fault]:
+    """One server of the Hub's knows the commit later than the others."""
+    unknown = {"X-Error-Code": "RevisionNotFound"}
+    return [
+        Fault(status=404, only="/tree/"),
+        Fault(status=404, method="HEAD", only="config.json", headers=unknown),
+        Fault(status=404, method="HEAD", only="model.safetensors"),
+    ]
+
+
+def until_a_date(_hub: HubEmulator, _repo_id: str) -> list[Fault]:
+    """Asked to come back at a date, 4 seconds later without their fractions."""
+    fault = Fault(status=429, only="/commit/")
+
+    def act() -> None:
+        fault.headers = {"Retry-After": formatdate(time.time() + 4, usegmt=True)}
+
+    fault.act = act
+    return [fault]
+
+
 BUSY = '{"error": "Cannot create repo: another conflicting operation is in progress"}'
+HURRIED = Faulty(hurry=True, max_wait_seconds=None)
+"""Time costs nothing, so that as much may be lost as by default."""
 SCRIPTS = [
-    Script(name="no address", here={"no_address": "127.0.0.1", "times": 999}, outcome=REFUSED),
-    Script(name="no address at first", here={"no_address": "127.0.0.1", "times": 2}),
-    Script(name="no address of the storage", here={"no_address": "localhost", "times": 1}),
+    Script(
+        name="no address", here=replace(HURRIED, no_address="127.0.0.1", times=999), outcome=REFUSED
+    ),
+    Script(name="no address at first", here=Faulty(no_address="127.0.0.1", times=2)),
+    Script(name="no address of the storage", here=Faulty(no_address="localhost")),
     Script(name="401 at once", faults=answers(401, "/api/", None), outcome=REFUSED),
     Script(name="expired before the upload", faults=expires_before("/preupload/"), outcome=REFUSED),
     Script(name="expired after the commit", faults=expires_afterwards, outcome=UNVERIFIED),
@@ -134,6 +163,7 @@ SCRIPTS = [
         faults=answers(429, "/preupload/", headers=rate_limit(3)),
         waits=("/preupload/", 3),
     ),
+    Script(name="429 until a date", faults=until_a_date, waits=("/commit/", 3)),
     Script(
         name="429 for an hour",
         faults=answers(429, "/commit/", None, headers={"Retry-After": "3600"}),
@@ -142,15 +172,65 @@ SCRIPTS = [
     ),
     Script(name="500 for the repository", faults=answers(500, "/create")),
     Script(name="500 for the upload", faults=answers(500, "/lfs-upload/", 2)),
+    Script(name="500 three times", faults=answers(500, "/commit/", 3), here=HURRIED),
     Script(
-        name="500 for the commit, always", faults=answers(500, "/commit/", None), outcome=REFUSED
+        name="500 for the commit, always",
+        faults=answers(500, "/commit/", None),
+        here=HURRIED,
+        outcome=REFUSED,
+    ),
+    Script(
+        name="429 once for everything",
+        faults=refused_once("/create", "/preupload/", "/objects/batch", "/lfs-upload/", "/commit/"),
+        here=HURRIED,
+        outcome=REFUSED,
+    ),
+    Script(
+        name="hanging commit",
+        faults=breaks("delay", "/commit/", seconds=5, times=None),
+        here=HURRIED,
+        outcome=REFUSED,
+    ),
+    Script(
+        name="hanging upload, in real time",
+        faults=breaks("delay", "/lfs-upload/", seconds=8, times=None),
+        here=Faulty(max_wait_seconds=6),
+        outcome=REFUSED,
     ),
     Script(name="reset in an upload", faults=breaks("reset", "/lfs-upload/", after_bytes=200_000)),
     Script(name="reset in the commit", faults=breaks("reset", "/commit/", after_bytes=100)),
     Script(name="answer lost", faults=breaks("lost", "/commit/")),
     Script(name="answer lost, then 503", faults=lost_and_unavailable),
-    Script(name="full disk", here={"largest_file": 200_000}, outcome=(2, {0, 1})),
+    Script(
+        name="no room for a large file",
+        here=Faulty(largest_file=200_000),
+        outcome=(2, {0, 1}),
+        says="Make room",
+    ),
+    Script(
+        name="full disk",
+        here=Faulty(full="lrlab-push-"),
+        outcome=UNVERIFIED,
+        says="No space left on device). Make room",
+    ),
     Script(name="download breaks off", faults=breaks("truncated", "/lfs/models/", method="GET")),
+    Script(
+        name="download hangs",
+        faults=breaks("stalled", "/lfs/models/", method="GET", seconds=5, times=None),
+        here=HURRIED,
+        outcome=UNVERIFIED,
+    ),
+    Script(
+        name="429 for the question before the download",
+        faults=answers(429, "config.json", method="HEAD", headers={"Retry-After": "2"}),
+        waits=("config.json", 2),
+    ),
+    Script(
+        name="500 for the question before the download",
+        faults=answers(500, "config.json", method="HEAD"),
+        here=HURRIED,
+    ),
+    Script(name="404 right after the commit", faults=not_there_yet, here=HURRIED),
 ]
 
 
@@ -164,17 +244,16 @@ class Client:
             **hub.client_env(folder / "home"),
             **SECRETS,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
-            "LRLAB_MAX_PUBLISH_WAIT_SECONDS": "20",  # half of what it is by default
             "LRLAB_CACHE": str(folder / "cache"),
             "TMPDIR": str(folder / "tmp"),
         }
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self, *argv: str, here: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, *argv: str, here: Faulty = WHOLE) -> dict[str, Any]:
         """Exit code, output and seconds of a command; killed after twice what it may take."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, str(ROOT / "tests" / "faulty_machine.py")],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -184,7 +263,7 @@ class Client:
         assert self._process.stdin and self._process.stdout
         stuck = threading.Timer(2 * MAX_SECONDS, self._process.kill)
         stuck.start()
-        self._process.stdin.write(json.dumps([argv, here or {}]) + "\n")
+        self._process.stdin.write(json.dumps([argv, asdict(here)]) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         stuck.cancel()
@@ -195,7 +274,7 @@ class Client:
         if self._process is not None:
             assert self._process.stdin and self._process.stdout
             self._process.stdin.close()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process.stdout.close()
 
 
@@ -258,13 +337,12 @@ def test_a_fault_leaves_one_commit_or_none(hub, client, model, script):
     assert told["seconds"] <= MAX_SECONDS
     assert len(set(ours(hub, repo_id)) - old) in commits
     if code == 0:
-        assert (told["event"], told["verified"]) == ("pushed", True)
+        assert (told["event"], told["verified"], told["changed"]) == ("pushed", True, True)
     else:
-        assert (told["event"], told["error"]) == ("failed", "HubError") and told["message"]
+        assert (told["event"], told["error"]) == ("failed", "HubError")
+        assert told["message"] and script.says in told["message"]
     check_pace(script, hub.requests[asked:])
 
-    if script.here and code:
-        client.close()  # as a rerun is: a process keeps for seconds that the Hub does not answer
     rerun = push(client, model, repo_id)
     if script.left_to_others:
         assert (rerun["code"], "was not published from here" in rerun["all"]) == (2, True)
@@ -276,9 +354,16 @@ def test_a_fault_leaves_one_commit_or_none(hub, client, model, script):
     check_repo(hub.repos["models", repo_id])
 
 
-def push(
-    client: Client, model: Path, repo_id: str, *, here: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def test_a_full_disk_is_said_in_words_where_a_demo_page_is_made(hub, client, model):
+    here = Faulty(full="lrlab-demo-")
+    answer = client.run("push-demo", str(model), "ada/full-demo", "--json", here=here)
+    told = json.loads(answer["out"].splitlines()[-1])
+    assert (answer["code"], told["event"], told["error"]) == (2, "failed", "DiskFullError")
+    assert "Make room" in told["message"]
+    assert ("spaces", "ada/full-demo") not in hub.repos
+
+
+def push(client: Client, model: Path, repo_id: str, *, here: Faulty = WHOLE) -> dict[str, Any]:
     """The last JSON line of a push, its exit code, its seconds, and `all` that it wrote."""
     answer = client.run("push", str(model), repo_id, "--json", here=here)
     written = answer["out"].splitlines()
@@ -344,53 +429,3 @@ def check_repo(repo: Repo) -> None:
     contents = [data for tree in repo.commits.values() for data in tree.values()]
     contents += [f"{said.title} {said.message}".encode() for said in repo.log.values()]
     assert not [data for data in contents for secret in SECRETS.values() if secret.encode() in data]
-
-
-# The process
-
-
-def serve() -> None:
-    """Carry out the commands of standard input, with what is broken during each."""
-    from huggingface_hub import close_session
-
-    broken: dict[str, Any] = {}
-    lookup = socket.getaddrinfo
-
-    def no_address(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host == broken.get("no_address") and broken["times"] > 0:
-            broken["times"] -= 1
-            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return lookup(host, *args, **kwargs)
-
-    socket.getaddrinfo = no_address
-    answers = sys.stdout
-    for line in sys.stdin:
-        argv, here = json.loads(line)
-        close_session()  # so that each command looks up names and connects by itself
-        broken.update(here)
-        largest = here.get("largest_file", resource.RLIM_INFINITY)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
-        answer = command(argv)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        broken.clear()
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
-
-
-def command(argv: list[str]) -> dict[str, Any]:
-    """`python -m trainer …`, with what it wrote and how long it took."""
-    from trainer.__main__ import main
-
-    out, err, start = io.StringIO(), io.StringIO(), time.monotonic()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main(argv)
-        except Exception:  # noqa: BLE001 as Python itself ends
-            traceback.print_exc()
-            code = 1
-    seconds = time.monotonic() - start
-    return {"code": code, "out": out.getvalue(), "err": err.getvalue(), "seconds": seconds}
-
-
-if __name__ == "__main__":
-    serve()

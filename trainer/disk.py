@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-_WORDS = tuple(f"os error {number})" for number in FULL)  # as safetensors reports them
+_WORDS = ("os error {})", "[Errno {}]")
+"""How errors without a number of their own quote one: safetensors', and those of a copied tree."""
 
 RETRY_SECONDS = 2.0
 """Between two looks whether there is room again."""
@@ -21,7 +22,7 @@ def is_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
-        if any(words in str(error) for words in _WORDS):
+        if any(words.format(number) in str(error) for words in _WORDS for number in FULL):
             return True
         error = error.__cause__
     return False

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.publish.commit import file_sha256
-from trainer.publish.patience import persist
+from trainer.publish.commit import NOT_YET, file_sha256
+from trainer.publish.patience import once_more
 from trainer.publish.target import Target
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def altered_files(
     api: "HfApi", target: Target, commit: str, files: Mapping[str, Path], token: str
 ) -> str:
     """Compare the hashes that the Hub states with our own; says which differ, empty if none."""
-    tree = persist(
+    tree = once_more(
         lambda: list(
             api.list_repo_tree(
                 target.repo_id,
@@ -25,7 +25,8 @@ def altered_files(
                 repo_type=target.kind,
                 token=token,
             )
-        )
+        ),
+        after=NOT_YET,
     )
     there = {entry.path: entry for entry in tree}
     differing = [name for name, path in files.items() if not _same_file(there.get(name), path)]

@@ -5,13 +5,12 @@ whose answer was lost makes no second commit.
 """
 
 import hashlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.publish.patience import persist
+from trainer.publish.patience import once_more
 from trainer.publish.target import (
     MARKER,
     Standing,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 _CHANGED = (409, 412)
 """Status codes of a commit that came at the same moment as another one."""
-_MOMENT_SECONDS = 2.0
+NOT_YET = (404,)
+"""Status codes for a commit that the Hub has only just taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,35 +59,33 @@ def publish_files(
         HubError: the repository is somebody else's work, or the Hub did not answer long enough.
         HfHubHTTPError: what the Hub refuses for good.
     """
-    from huggingface_hub.errors import HfHubHTTPError
-
     hashes = {name: file_sha256(path) for name, path in files.items()}
+    before: list[str] = []
 
     def attempt() -> Committed:
-        return _attempt(api, target, files, hashes, token=token, message=message)
+        standing = look(api, target, token) or _made(api, target, token)
+        refuse(target, standing)
+        before.append(standing.sha)
+        sha = _commit(api, target, standing, files, hashes, token=token, message=message)
+        # The answer to an earlier attempt may have been lost: its commit is of now, too.
+        return Committed(sha=sha, new=sha != before[0])
 
-    try:
-        return persist(attempt)
-    except HfHubHTTPError as error:
-        if error.response.status_code not in _CHANGED:
-            raise
-        time.sleep(_MOMENT_SECONDS)
-        return persist(attempt)
+    return once_more(attempt, after=_CHANGED)
 
 
-def _attempt(
+def _commit(
     api: "HfApi",
     target: Target,
+    standing: Standing,
     files: Mapping[str, Path],
     hashes: Mapping[str, str],
     *,
     token: str,
     message: str,
-) -> Committed:
+) -> str:
+    """The commit that holds the files; the one that stands where it holds them already."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    standing = look(api, target, token) or _made(api, target, token)
-    refuse(target, standing)
     marker = CommitOperationAdd(MARKER, marker_text(target, hashes).encode())
     additions = [CommitOperationAdd(name, path) for name, path in files.items()]
     gone = earlier_files(api, target, standing, token) - files.keys()
@@ -99,7 +97,7 @@ def _attempt(
         repo_type=target.kind,
         parent_commit=standing.sha,
     )
-    return Committed(sha=done.oid, new=done.oid != standing.sha)
+    return done.oid
 
 
 def _made(api: "HfApi", target: Target, token: str) -> Standing:

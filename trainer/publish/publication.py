@@ -38,9 +38,9 @@ class Publication:
         self.wish = wish
         self.token = token
         self.api: HfApi = client()
-        longest = Limits.from_env().max_publish_wait_seconds
-        self._patience = Patience(longest)
-        be_patient(Patience(min(longest, QUESTION_SECONDS)))  # until something is sent
+        self._longest = Limits.from_env().max_publish_wait_seconds
+        self._patience = Patience(min(self._longest, QUESTION_SECONDS))  # until something is sent
+        be_patient(self._patience)
 
     def asked(self, card: str | None = None) -> Preflight:
         """Ask everything that would make it fail, of the card too where there is one already; the
@@ -89,6 +89,7 @@ class Publication:
                 sent[0] += size
                 tell(min(sent[0], total), total)
 
+            self._patience.allow(self._longest)
             be_patient(self._patience, on_sent)
             with refusals(target.repo_id, self.token):
                 return publish_files(self.api, target, files, self.token, message=message)

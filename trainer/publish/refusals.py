@@ -1,5 +1,6 @@
 """What the Hub refuses and what the network breaks, as a `HubError` in words."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,11 +22,22 @@ def refusals(repo_id: str, token: str) -> Iterator[None]:
     except UserError:
         raise
     except (OSError, RuntimeError, ValueError, httpx2.HTTPError, errors.FileMetadataError) as error:
-        # huggingface_hub wraps what the upload of a file raises in a RuntimeError.
-        cause = (error.__cause__ if isinstance(error, RuntimeError) else None) or error
+        cause = underlying(error)
         if isinstance(cause, UserError):
             raise cause from error
         raise HubError(in_words(cause, repo_id, token)) from error
+
+
+def underlying(error: BaseException) -> BaseException:
+    """What went wrong, where huggingface_hub wraps it.
+
+    The upload of a file fails with a RuntimeError, and the question before a download with a
+    LocalEntryNotFoundError, which says that the file is not in a cache either.
+    """
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wrapped = isinstance(error, (RuntimeError, LocalEntryNotFoundError))
+    return (error.__cause__ if wrapped else None) or error
 
 
 def in_words(error: BaseException, repo_id: str, token: str) -> str:
@@ -44,7 +56,9 @@ def in_words(error: BaseException, repo_id: str, token: str) -> str:
     if isinstance(error, ValueError):
         said = " ".join(str(error).replace(token, "…").split())[:300]
         return f"The Hub does not take these files: {said}"
-    if isinstance(error, OSError) and error.strerror and error.filename:
+    if isinstance(error, OSError) and (
+        error.errno in _NO_ROOM or (error.strerror and error.filename)
+    ):
         return f"A file cannot be read or written ({error.strerror}). Make room and push again."
     return (
         f"The connection to the Hub broke off ({type(error).__name__}). Check the network and push "
@@ -52,6 +66,8 @@ def in_words(error: BaseException, repo_id: str, token: str) -> str:
     )
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of a write, which name no file."""
 _REFUSALS = {
     400: "it does not take one of the files or settings. Look at the card's first lines.",
     401: "it does not know the login, or the login has expired. Sign in again (on your own "

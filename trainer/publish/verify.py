@@ -14,7 +14,8 @@ from trainer.data.sheet import evenly, read_sheet
 from trainer.errors import HubError, ModelError
 from trainer.export import CONFIG, WEIGHTS, LoadedModel, load_model
 from trainer.hub_client import quiet_progress
-from trainer.publish.patience import persist
+from trainer.publish.commit import NOT_YET
+from trainer.publish.patience import once_more
 from trainer.publish.target import Target
 from trainer.transforms import to_batch
 
@@ -35,16 +36,16 @@ def load_back(api: "HfApi", target: Target, commit: str, token: str) -> LoadedMo
     with tempfile.TemporaryDirectory(prefix="lrlab-push-") as name:
         folder = Path(name) / target.repo_id.partition("/")[2]
         for path in (CONFIG, WEIGHTS):
-            persist(
+            once_more(
                 lambda path=path: api.hf_hub_download(
                     target.repo_id,
                     path,
                     revision=commit,
                     local_dir=folder,
                     token=token,
-                    force_download=True,
                     tqdm_class=quiet_progress(),
-                )
+                ),
+                after=NOT_YET,
             )
         try:
             return load_model(folder)
