@@ -32,6 +32,7 @@ from tiny import (
 )
 from trainer import disk
 from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.data import Data
 from trainer.errors import CheckpointError
 from trainer.events import (
     EpochDone,
@@ -165,6 +166,24 @@ def test_what_a_phase_was_measured_to_be_fastest_in_is_saved_before_its_first_st
     assert learner.training_runtime is not None
     body, training = learner.runtime.to_dict(), learner.training_runtime.to_dict()
     assert saved == [(body, None), (body, training)]
+
+
+def test_pictures_that_changed_in_place_are_told_once_when_a_run_goes_on(tmp_path: Path) -> None:
+    """Not refused: the copy of a folder has other dates and the same pictures."""
+    data = tiny_data(18, 9, spread=150)
+    touched = replace(data.train.pictures[4], stamp="of another day")
+    changed = [*data.train.pictures[:4], touched, *data.train.pictures[5:]]
+    after = replace(data, train=replace(data.train, pictures=tuple(changed)))
+
+    def told(now: Data) -> list[bool]:
+        learner = tiny_learner(tiny_config(epochs=2, lr=0.003), now)
+        checkpoint = load_checkpoint(tmp_path)
+        events, _ = collect(fit(learner, tmp_path, should_stop=stop_after(6), resume=checkpoint))
+        return [e.text.startswith("Picture files changed") for e in events if isinstance(e, Note)]
+
+    learner = tiny_learner(tiny_config(epochs=2, lr=0.003), data)
+    collect(fit(learner, tmp_path, should_stop=stop_after(4)))
+    assert [any(told(now)) for now in (data, after, after)] == [False, True, False]
 
 
 # The disk.

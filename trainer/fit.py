@@ -16,15 +16,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import EpochDone, Event, Note, PhaseStarted, Step, Stopped
 from trainer.features import body_digest
-from trainer.fit_state import (
-    Fit,
-    Progression,
-    load_optimizer,
-    measured,
-    restore,
-    save,
-    saved,
-)
+from trainer.fit_state import Fit, Progression, load_optimizer, measured, resumed, save, saved
 from trainer.infer import infer
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
 from trainer.limits import Limits
@@ -83,8 +75,7 @@ def fit(
     run = Fit(learner, folder, plan(learner.config), Progression(), {}, time.perf_counter())
     _check_length(run)
     if resume is not None:
-        restore(run, resume)
-        yield Note(text=f"Going on from step {run.at.step} of {run.total_steps}.")
+        yield from resumed(run, resume)
     try:
         yield from stoppable(_run_phases(run), should_stop)
     except StopRequested:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,12 @@ class Fit:
     """What the last checkpoint took."""
     data: str = field(init=False)
     """Digest of the pictures, in their splits."""
+    stamps: str = field(init=False)
+    """Digest of their stamps."""
 
     def __post_init__(self) -> None:
         self.data = self.learner.data.digest
+        self.stamps = self.learner.data.stamps_digest
 
     @property
     def total_steps(self) -> int:
@@ -161,6 +164,7 @@ def save(run: Fit) -> Path:
         "made": made.to_dict() if made else None,
         "at_once": run.learner.at_once,
         "data": run.data,
+        "stamps": run.stamps,
         "revision": run.learner.data.provenance.revision,
     }
     path = save_checkpoint(run.folder, run.at.step, tensors, state)
@@ -188,6 +192,7 @@ def restore(run: Fit, checkpoint: Checkpoint) -> None:
     state: dict[str, Any] = dict(checkpoint.state)
     state.pop("config")
     state.pop("revision", None)
+    state.pop("stamps", None)
     if state.pop("data", run.data) != run.data:
         data = run.learner.data
         raise CheckpointError(
@@ -215,6 +220,22 @@ def restore(run: Fit, checkpoint: Checkpoint) -> None:
     run.optimizer_state = (
         dict(checkpoint.tensors["optim"]) if "optim" in checkpoint.tensors else None
     )
+
+
+def resumed(run: Fit, checkpoint: Checkpoint) -> Iterator[Event]:
+    """Restore a run; say where it goes on, and if its pictures may be others of the same names.
+
+    Raises:
+        CheckpointError: as `restore`.
+    """
+    restore(run, checkpoint)
+    yield Note(text=f"Going on from step {run.at.step} of {run.total_steps}.")
+    if checkpoint.state.get("stamps", run.stamps) != run.stamps:
+        yield Note(
+            text="Picture files changed since this training was begun, if only in their dates, as "
+            "when a folder is copied. It goes on with them as they are now. Where the pictures "
+            "themselves are others, train anew: it has learned from what they were."
+        )
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

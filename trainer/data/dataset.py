@@ -92,3 +92,10 @@ class Data:
         each by its name and its label: a training in its middle can go on with these alone."""
         splits = [[(p.name, p.label) for p in part.pictures] for part in (self.train, self.valid)]
         return hashlib.sha256(json.dumps([self.class_names, splits]).encode()).hexdigest()
+
+    @property
+    def stamps_digest(self) -> str:
+        """SHA-256 of the same pictures' stamps: it may change although no picture has, as when a
+        folder is copied."""
+        stamps = [[p.stamp for p in part.pictures] for part in (self.train, self.valid)]
+        return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
