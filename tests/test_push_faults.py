@@ -1,6 +1,6 @@
 """`push` while things go wrong: one commit or none, the model kept, bounded waits, no secret out.
 
-34 scripts of faults against the command line in a process of its own: what breaks at the Hub is a
+35 scripts of faults against the command line in a process of its own: what breaks at the Hub is a
 `Fault`, and what breaks on its side of the wire `Faulty`.
 """
 
@@ -24,6 +24,8 @@ from hub_faults import Fault, Faults, rate_limit
 from hub_repos import Repo
 from hub_tokens import Token
 from pictures import png
+from trainer.errors import HubError
+from trainer.publish.patience import Patience
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "hf_canaryTokenOfAda"
@@ -361,6 +363,23 @@ def test_a_full_disk_is_said_in_words_where_a_demo_page_is_made(hub, client, mod
     assert (answer["code"], told["event"], told["error"]) == (2, "failed", "DiskFullError")
     assert "Make room" in told["message"]
     assert ("spaces", "ada/full-demo") not in hub.repos
+
+
+def test_what_several_requests_lose_at_once_counts_once():
+    patience, now = Patience(45), time.monotonic()
+    patience.failed(now - 30, why="status 500")
+    patience.failed(now - 20, why="status 500")
+    assert 14 < patience.begin() <= 15
+    with pytest.raises(HubError, match=r"\(status 503\)\. Waiting for it has taken 50 s"):
+        patience.failed(now - 50, why="status 503")
+
+
+@pytest.mark.timeout(20)
+def test_a_wait_that_is_too_long_is_waited_for_by_no_other_request():
+    patience, now = Patience(45), time.monotonic()
+    with pytest.raises(HubError, match="It asks to wait 60 min"):
+        patience.failed(now, asked_seconds=3600, why="status 429")
+    assert patience.begin() > 44
 
 
 def push(client: Client, model: Path, repo_id: str, *, here: Faulty = WHOLE) -> dict[str, Any]:

@@ -83,12 +83,13 @@ class Patience:
         with self._lock:
             self._lost.append((since, now))
             self._failed_at = self._failed_at or now
-            self._next_at = max(self._next_at, now + asked_seconds)
             self._why = why
-            lost = _seconds_in(self._lost)
-        # huggingface_hub waits a second more than it is asked to.
-        if lost + asked_seconds + _PAUSES[0] > self._limit:
-            raise self._out(asked_seconds)
+            # huggingface_hub waits a second more than it is asked to.
+            next_lost = _seconds_in(self._lost) + asked_seconds + _PAUSES[0]
+            if next_lost <= self._limit:
+                self._next_at = max(self._next_at, now + asked_seconds)
+                return
+        raise self._out(asked_seconds)
 
     def _out(self, asked_seconds: float = 0.0) -> HubError:
         if asked_seconds:
