@@ -152,9 +152,11 @@ SCRIPTS = [
     Script(name="403 for the commit", faults=answers(403, "/commit/", None), outcome=REFUSED),
     Script(name="404 for the commit", faults=answers(404, "/commit/", None), outcome=REFUSED),
     Script(name="409 for the commit", faults=answers(409, "/commit/"), again=True),
-    Script(name="409 for the repository", faults=answers(409, "/create", 3, body=BUSY)),
+    Script(
+        name="409 for the repository", faults=answers(409, "/create", 3, body=BUSY), here=HURRIED
+    ),
     Script(name="412 by somebody else", faults=somebody_else, outcome=REFUSED, left_to_others=True),
-    Script(name="412 on top of ours", faults=somebody_else, again=True),
+    Script(name="412 on top of ours", faults=somebody_else, again=True, here=HURRIED),
     Script(
         name="429 and when to come back",
         faults=answers(429, "/commit/", headers={"Retry-After": "3"}),
@@ -173,7 +175,7 @@ SCRIPTS = [
         at_most=("/commit/", 1),
     ),
     Script(name="500 for the repository", faults=answers(500, "/create")),
-    Script(name="500 for the upload", faults=answers(500, "/lfs-upload/", 2)),
+    Script(name="500 for the upload", faults=answers(500, "/lfs-upload/", 2), here=HURRIED),
     Script(name="500 three times", faults=answers(500, "/commit/", 3), here=HURRIED),
     Script(
         name="500 for the commit, always",
@@ -202,7 +204,7 @@ SCRIPTS = [
     Script(name="reset in an upload", faults=breaks("reset", "/lfs-upload/", after_bytes=200_000)),
     Script(name="reset in the commit", faults=breaks("reset", "/commit/", after_bytes=100)),
     Script(name="answer lost", faults=breaks("lost", "/commit/")),
-    Script(name="answer lost, then 503", faults=lost_and_unavailable),
+    Script(name="answer lost, then 503", faults=lost_and_unavailable, here=HURRIED),
     Script(
         name="no room for a large file",
         here=Faulty(largest_file=200_000),
