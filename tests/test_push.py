@@ -203,7 +203,7 @@ def test_preflight_names_every_problem_and_makes_nothing(hub, client):
         answer = client.ask("command", ["preflight", repo_id, "--json"], HF_TOKEN=TOKEN)
         found = json.loads(answer["out"].splitlines()[-1])
         assert (answer["code"], found["ok"]) == (2, False)
-        assert words in found["findings"][-1][1]
+        assert [words in said for level, said in found["findings"] if level == "problem"] == [True]
     assert ("models", "ada/free") not in hub.repos
 
 
@@ -224,14 +224,20 @@ def test_a_fine_grained_token_is_asked_what_it_may_write_to(hub, client):
             assert "may not write to ada/other: it is a fine-grained one" in str(found["findings"])
 
 
-def test_a_training_that_is_to_be_pushed_asks_first(hub, client):
-    squares = str(client.folder / "squares")
+def test_a_training_that_is_to_be_pushed_asks_first(hub, client, trained):
+    squares = str(trained.parents[1] / "squares")
     settings = "--model-name test_resnet --no-pretrained --epochs 1 --image-size 32 --lr 0.01"
     options = [*settings.split(), "--batch-size", "8", "--json"]
     refused = [*options, "--push-to", "bob/x", "--output-dir", str(client.folder / "refused")]
     answer = client.ask("command", ["train", squares, *refused], HF_TOKEN=TOKEN)
     assert answer["code"] == 2
     assert not (client.folder / "refused").exists()
+    hub.faults = Faults(status=400, only="/api/validate-yaml")
+    refused = [*options, "--push-to", "ada/card", "--output-dir", str(client.folder / "card")]
+    answer = client.ask("command", ["train", squares, *refused], HF_TOKEN=TOKEN)
+    assert answer["code"] == 2
+    assert not (client.folder / "card").exists()
+    hub.faults = Faults()
     taken = [*options, "--push-to", "ada/asked", "--output-dir", str(client.folder / "asked")]
     answer = client.ask("command", ["train", squares, *taken], HF_TOKEN=TOKEN)
     events = [json.loads(line)["event"] for line in answer["out"].splitlines()]

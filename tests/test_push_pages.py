@@ -3,7 +3,9 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +14,9 @@ from hub_emulator import HubEmulator
 from hub_faults import Faults
 from hub_repos import Repo
 from push_client import TOKEN, Client, train_squares
+from trainer.jobs import job_from_dict
 from trainer.publish.demo import PAGE
+from trainer.publish.drafts import draft
 
 SEEDED = {
     ".gitattributes": "",
@@ -109,10 +113,14 @@ def from_the_hub(run: Path, licence: str) -> None:
     (run / "model" / "config.json").write_text(json.dumps(config))
 
 
+def front(card: str) -> dict[str, Any]:
+    return yaml.safe_load(card.removeprefix("---\n").split("\n---\n")[0])
+
+
 def licence_of(repo: Repo) -> dict[str, str]:
     """What a card's front matter says of it."""
-    front = yaml.safe_load(newest(repo)["README.md"].decode().split("---\n")[1])
-    return {name: value for name, value in front.items() if name.startswith("license")}
+    values = front(newest(repo)["README.md"].decode())
+    return {name: value for name, value in values.items() if name.startswith("license")}
 
 
 @pytest.mark.parametrize(
@@ -155,3 +163,28 @@ def test_the_built_in_digits_can_be_published(hub, client):
     repo = hub.repos["datasets", "ada/digits"]
     assert licence_of(repo) == {"license": "cc-by-4.0"}
     assert 'load_dataset("ada/digits")' in newest(repo)["README.md"].decode()
+
+
+def test_what_is_asked_in_advance_is_what_the_cards_say_in_the_end(hub, client, run):
+    squares = client.folder / "squares"
+    from_the_hub(run, "")
+    client.run("push", run, "ada/drafted")
+    client.run("push-demo", run, "ada/drafted")
+    client.run("push-data", squares, "ada/drafted")
+    began = job_from_dict(json.loads((run / "run.json").read_text())["job"])
+    job = replace(began, kind="preflight", model=str(run))
+    for kind, repos in (("model", "models"), ("space", "spaces"), ("dataset", "datasets")):
+        told = front(newest(hub.repos[repos, "ada/drafted"])["README.md"].decode())
+        for asked in (job, replace(job, model="")):  # after the training, and before it
+            drafted = front(draft(asked, kind, "ada/drafted"))
+            assert drafted.keys() == told.keys()
+            same = {name for name in told if drafted[name] == told[name]}
+            measured = {"model-index", "dataset_info", "size_categories", "configs"}
+            measured |= {"short_description"} if not asked.model else set()
+            assert told.keys() - same <= measured
+            if kind == "model":
+                drafted, told_index = drafted["model-index"], told["model-index"]
+                for index in (drafted, told_index):
+                    for metric in index[0]["results"][0]["metrics"]:
+                        metric.pop("value", None)
+                assert drafted == told_index

@@ -73,7 +73,7 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _train_and_push(job: Job, folder: Path, *, as_json: bool) -> int:
     """Ask the Hub first, so that a training of hours does not end in a refusal."""
-    asked = replace(job, kind="preflight", dataset="", resume=False)
+    asked = replace(job, kind="preflight", resume=False)
     code = _passing(asked, as_json=as_json)
     if code == EXIT_DONE:
         code = _run(replace(job, repo_id=""), folder, as_json=as_json)

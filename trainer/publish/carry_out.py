@@ -6,6 +6,7 @@ runs what visitors send, holds no token.
 
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,18 @@ def _ask(job: "Job", wish: Wish, token: str) -> Generator[Event, None, None]:
     from trainer.publish.publication import Publication
 
     yield Progress(text="Asking the Hub", done=0, total=1)
-    yield Publication(wish, token).asked(_card(job.model) if wish.kind == "model" else None)
+    yield Publication(wish, token).asked(partial(_card, job, wish.kind))
 
 
-def _card(model: str) -> str | None:
+def _card(job: "Job", kind: str, repo_id: str) -> str:
+    """The README.md that a publication would send, as far as it is known before it is made."""
+    from trainer.publish.drafts import draft
+
+    changed = _changed_card(job.model) if kind == "model" else None
+    return draft(job, kind, repo_id) if changed is None else changed
+
+
+def _changed_card(model: str) -> str | None:
     """The card of a run's model, or of a model folder, that somebody has changed by hand: it is
     published as it is."""
     for path in (Path(model, "model", "README.md"), Path(model, "README.md")):

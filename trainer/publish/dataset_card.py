@@ -45,10 +45,7 @@ def dataset_card(
         splits: as they were written.
         how: pictures by what was done to them, in the words of `Bare.how`.
     """
-    from huggingface_hub import DatasetCardData  # half a second, only needed to publish
-
-    title = " ".join(title.split())[:_MAX_TITLE] or "Pictures"
-    front = DatasetCardData(**_front_matter(data, title, splits)).to_yaml(line_break="\n")
+    title = _one_line(title)
     body = "\n\n".join(
         [
             f"# {escape(title)}",
@@ -60,7 +57,36 @@ def dataset_card(
             "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(data)),
         ]
     )
+    where = data.provenance
+    page = f"https://huggingface.co/datasets/{where.dataset_id}" if where.kind == "hub" else ""
+    licence = hub_licence(where.licence or "", page)
+    front = dataset_front(data.class_names, title=title, licence=licence, splits=splits)
     return f"---\n{front}\n---\n\n{body}\n"
+
+
+def dataset_front(
+    class_names: Sequence[str],
+    *,
+    title: str,
+    licence: Mapping[str, str],
+    splits: Sequence[WrittenSplit],
+) -> str:
+    """The front matter: YAML, without the lines of dashes around it.
+
+    Args:
+        class_names: in the order of their labels.
+        title: what people call the dataset, in any words.
+        licence: the lines on it.
+        splits: as they were written.
+    """
+    from huggingface_hub import DatasetCardData  # half a second, only needed to publish
+
+    values = {**licence, **_front_matter(class_names, _one_line(title), splits)}
+    return DatasetCardData(**values).to_yaml(line_break="\n")
+
+
+def _one_line(title: str) -> str:
+    return " ".join(title.split())[:_MAX_TITLE] or "Pictures"
 
 
 def _loading(repo_id: str | None) -> str:
@@ -84,11 +110,12 @@ def escape(text: str) -> str:
     return line.replace(r"\:", "&#58;").replace(r"\@", "&#64;")
 
 
-def _front_matter(data: Data, title: str, splits: Sequence[WrittenSplit]) -> dict[str, Any]:
+def _front_matter(
+    class_names: Sequence[str], title: str, splits: Sequence[WrittenSplit]
+) -> dict[str, Any]:
     total = sum(split.num_pictures for split in splits)
-    names = {str(number): name for number, name in enumerate(data.class_names)}
+    names = {str(number): name for number, name in enumerate(class_names)}
     return {
-        **_licence(data),
         "task_categories": ["image-classification"],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
         "pretty_name": title,
@@ -111,13 +138,6 @@ def _front_matter(data: Data, title: str, splits: Sequence[WrittenSplit]) -> dic
             }
         ],
     }
-
-
-def _licence(data: Data) -> dict[str, str]:
-    """As the source states it."""
-    where = data.provenance
-    page = f"https://huggingface.co/datasets/{where.dataset_id}" if where.kind == "hub" else ""
-    return hub_licence(where.licence or "", page)
 
 
 def _table(class_names: Sequence[str], splits: Sequence[WrittenSplit]) -> str:

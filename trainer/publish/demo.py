@@ -9,7 +9,7 @@ Not covered: publishing the folder, and models above what a phone's browser can 
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from trainer.errors import ConfigError, ModelError, PictureError
 from trainer.export import LoadedModel, load_model
 from trainer.hub_client import endpoint, parse_hub_name
 from trainer.onnx_export import ONNX, check_onnx, export_onnx
+from trainer.publish.demo_card import demo_card
 from trainer.publish.facts import run_facts, run_folder_of
 
 PAGE = Path(__file__).parent / "page"
@@ -70,50 +71,12 @@ def write_demo(
         about = _about(loaded, making, repo_id) | {"title": heading, "examples": listed}
         (making / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
         licence = run_facts(model, run_folder_of(model)).licence
-        text = readme(repo_id, heading, len(loaded.class_names), licence)
+        text = demo_card(repo_id, heading, len(loaded.class_names), licence)
         (making / README).write_text(text, encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
         making.replace(target)
     return target
-
-
-def readme(repo_id: str, title: str, num_classes: int, licence: Mapping[str, str]) -> str:
-    """The Space's README.md: the front matter that configures it, and what it is.
-
-    Args:
-        repo_id: the model's checked id.
-        title: one clean line of text.
-        num_classes: told in the short description.
-        licence: the lines on it, as the model's own card has them.
-    """
-    front = {
-        "title": title,
-        "emoji": "🔎",
-        "colorFrom": "green",
-        "colorTo": "gray",
-        "sdk": "static",
-        "app_file": "index.html",
-        "pinned": False,
-        **licence,
-        "models": [repo_id],
-        "short_description": f"Tells {num_classes:,} classes of pictures apart, in your browser",
-    }
-    # A JSON value is a YAML value, however hostile the text in it.
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
-    return f"""---
-{chr(10).join(lines)}
----
-
-A picture classifier that runs in the visitor's browser: no picture leaves the device, and the Space
-needs no server. The model is [{repo_id}]({endpoint()}/{repo_id}), as `model.onnx`.
-
-To look at it on your own machine: `python -m http.server` in this folder, then open
-http://localhost:8000.
-
-`ort/` holds ONNX Runtime Web (MIT licence, Microsoft), unchanged; `ort/vendored.json` names its
-version.
-"""
 
 
 def _check_request(target: Path, repo_id: str, examples: Sequence[Path]) -> None:

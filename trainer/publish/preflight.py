@@ -37,14 +37,16 @@ class Wish:
         check_id(f"owner/{self.repo_id}" if bare else self.repo_id)
 
 
-def preflight(api: "HfApi", wish: Wish, token: str, card: str | None = None) -> Preflight:
+def preflight(
+    api: "HfApi", wish: Wish, token: str, card: Callable[[str], str] | None = None
+) -> Preflight:
     """Ask the Hub everything that would make a publication fail.
 
     Args:
         api: a client for this Hub.
         wish: what is to be published.
         token: whose login; it is asked for its name, its rights and its organizations.
-        card: the README.md, where there is one already that will be sent.
+        card: the README.md that will be sent to the repository of this id, as far as it is known.
 
     Returns:
         What was found, in the order of the questions; those after the first problem that makes
@@ -77,8 +79,8 @@ def preflight(api: "HfApi", wish: Wish, token: str, card: str | None = None) -> 
         target.append(target_of(wish, account[0]))
         return f"{target[0].repo_id} is yours to write to."
 
-    def readme(text: str) -> str:
-        check_card(text, wish.kind)
+    def readme(card: Callable[[str], str]) -> str:
+        check_card(card(target[0].repo_id), wish.kind)
         return "its card is one that the Hub takes."
 
     if asked(login) and asked(namespace):

@@ -42,9 +42,9 @@ class Publication:
         self._patience = Patience(min(self._longest, QUESTION_SECONDS))  # until something is sent
         be_patient(self._patience)
 
-    def asked(self, card: str | None = None) -> Preflight:
-        """Ask everything that would make it fail, of the card too where there is one already; the
-        answer holds what was found."""
+    def asked(self, card: Callable[[str], str] | None = None) -> Preflight:
+        """Ask everything that would make it fail, of the card too as far as it is known; the answer
+        holds what was found."""
         return preflight(self.api, self.wish, self.token, card)
 
     def checked(self) -> Preflight:
