@@ -1,6 +1,7 @@
 """Senseless requests to every event of a real app: `python benchmarks/fuzz_api.py [5000] [SEED]`.
 
-Prints JSON: how many were sent and accepted, what was answered, what was not, and our defects.
+Prints JSON: how many were sent and accepted, how often each handler began and did what was asked,
+what was not answered, and our defects.
 """
 
 import json
@@ -11,18 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from api_fuzz import defects, fuzz
-from app_server import AppServer
+from api_fuzz import defects, fuzz, logged_in_app
 
 
 def main(num_requests: int, seed: int) -> None:
     """Start the app, send the requests, print what came of them."""
-    server = AppServer(Path(tempfile.mkdtemp())).wait()
-    try:
-        outcome = fuzz(server.url, num_requests, seed)
-        print(json.dumps(asdict(outcome) | {"defects": defects(server.log)}, indent=1))
-    finally:
-        server.stop()
+    with logged_in_app(Path(tempfile.mkdtemp())) as app:
+        outcome = fuzz(app, num_requests, seed)
+        print(json.dumps(asdict(outcome) | {"defects": defects(app.log)}, indent=1))
 
 
 if __name__ == "__main__":

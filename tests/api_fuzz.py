@@ -1,21 +1,36 @@
-"""Senseless requests to every event of a running app, and whether each one was answered.
+"""Senseless requests to every event of a running app, and what became of each.
 
 Used by tests/test_api_fuzz.py and, at full size, by benchmarks/fuzz_api.py.
 """
 
+import io
 import json
 import random
 import re
 import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-PATIENCE_SECONDS = 30.0
+from app_server import AppServer
+from hub_emulator import HubEmulator
+from pictures import png
+from senseless import Requests
+from visitor import LITTLE, Visitor
+
+PATIENCE_SECONDS = 150.0
+"""Longer than the app itself waits for anything."""
 BATCH = 20
-_OURS = re.compile(r'File "[^"]*/(?:ui|trainer)/[^"]+\.py"|a handler failed|Our mistake')
+OUR_TITLES = ("This needs a change", "Our mistake")
+"""Of errors that our handlers raise; gradio has others for what it turns away itself."""
+_OURS = re.compile(
+    r'File "[^"]*/(?:ui|trainer)/[^"]+\.py"|a handler failed|Our mistake|in postprocess_data'
+)
 
 
 @dataclass(slots=True)
@@ -24,28 +39,51 @@ class Outcome:
     statuses: dict[int, int] = field(default_factory=dict)
     accepted: int = 0
     ended: int = 0
+    entered: dict[str, int] = field(default_factory=dict)
+    """By event: how often the app's own handler began, and not gradio alone refused."""
+    carried_out: dict[str, int] = field(default_factory=dict)
+    """By event: how often it did what was asked."""
     unanswered: list[str] = field(default_factory=list)
     """Requests without an answer, and events without an end."""
     surprises: list[str] = field(default_factory=list)
     """Answers that are neither a result, nor a refusal, nor an error that gradio announces."""
 
 
-def fuzz(url: str, num_requests: int, seed: int) -> Outcome:
-    """Send requests in batches; wait for each batch's events to end."""
-    rng, outcome = random.Random(seed), Outcome()
-    # A connection each: one that lies idle while a stream is read is closed by the server.
-    once = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(
-        base_url=url, timeout=PATIENCE_SECONDS, trust_env=False, limits=once
-    ) as client:
-        dependencies = client.get("/config").json()["dependencies"]
-        while outcome.sent < num_requests:
-            session = f"fuzz{rng.getrandbits(60):x}"
-            events: set[str] = set()
-            for _ in range(min(BATCH, num_requests - outcome.sent)):
-                _send(client, _request(rng, dependencies, session), events, outcome)
-            outcome.accepted += len(events)
-            _follow(client, session, events, outcome)
+@contextmanager
+def logged_in_app(folder: Path) -> Iterator[AppServer]:
+    """An app that may publish, to a Hub of its own."""
+    with HubEmulator() as hub:
+        hub.users["hf_canaryTokenOfAda"] = "ada"
+        env = hub.client_env(folder / "home", HF_TOKEN="hf_canaryTokenOfAda")
+        server = AppServer(folder, env).wait()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def fuzz(app: AppServer, num_requests: int, seed: int) -> Outcome:
+    """Send requests in batches; wait for each batch's events to end.
+
+    A seed always makes the same requests, but for the ids that the app gives.
+    """
+    outcome, visitor = Outcome(), Visitor(app.url, seconds=PATIENCE_SECONDS)
+    visitor.client.headers["Origin"] = app.url  # as a browser says; nobody else may publish
+    held = _prepare(visitor, app.folder)
+    events = [event for event in visitor.config["dependencies"] if event["backend_fn"]]
+    names = {event["id"]: _name(visitor, event) for event in events}
+    outcome.entered.update(dict.fromkeys(names.values(), 0))
+    requests = Requests(random.Random(seed), visitor, held, events)
+    while outcome.sent < num_requests:
+        visitor.do("page", "load")  # fills the menus that a changed visit has emptied
+        sent: dict[str, str] = {}
+        for _ in range(min(BATCH, num_requests - outcome.sent)):
+            path, body = requests.next()
+            event_id = _send(visitor.client, path, body, outcome)
+            if event_id:
+                sent[event_id] = names.get(_json(body).get("fn_index"), "")
+        outcome.accepted += len(sent)
+        _follow(visitor, sent, outcome)
     return outcome
 
 
@@ -55,121 +93,112 @@ def defects(log: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if _OURS.search(line)]
 
 
-def _request(
-    rng: random.Random, dependencies: list[dict[str, Any]], session: str
-) -> tuple[str, bytes]:
-    """A path and a body."""
-    event = rng.choice(dependencies)
-    body: Any = {
-        "data": _data(rng, len(event["inputs"])),
-        "fn_index": event["id"] if rng.random() < 0.9 else _value(rng),
-        "session_hash": session,
+def _prepare(visitor: Visitor, folder: Path) -> dict[str, Any]:
+    """Do once what can be done with little, so that every event could do something; what the
+    controls hold then."""
+    zip_box = "A zip with one folder for each class"
+    archive = visitor.upload(_two_classes(folder / "pictures.zip"))
+    (folder / "red.png").write_bytes(png())
+    picture = visitor.upload(folder / "red.png")
+    visitor.do("page", "load")
+    visitor.do(zip_box, "upload", **{zip_box: archive})
+    visitor.follow_until("check", "2 classes")
+    model = visitor.train_a_model()
+    held = {**LITTLE, "Steps": 20, "Check with trainings": False}
+    visitor.do("start-sweep", "click", **held)
+    visitor.follow_until("sweep", "rates in ")
+    return {
+        **held,
+        zip_box: archive,
+        "Example datasets": "digits",
+        "Dataset on the Hub": "cats",
+        "Your runs": model,
+        "predict-model": model,
+        "predict-image": picture,
+        "predict-files": [picture, picture],
+        "publish-model": model,
+        "publish-name": "fuzzed",
     }
-    if rng.random() < 0.5:
-        body["event_data"] = rng.choice([_value(rng), {"x": _value(rng)}, {"index": _value(rng)}])
-    for name in ("trigger_id", "event_id", "simple_format", "batched", "oauth_token"):
-        if rng.random() < 0.05:
-            body[name] = _value(rng)
-    if rng.random() < 0.05:
-        body = _value(rng)
-    text = json.dumps(body).encode()
-    if rng.random() < 0.02:
-        text = text[: rng.randrange(len(text) + 1)]
-    name = event["api_name"] or "predict"
-    path = rng.choices(
-        ["/gradio_api/queue/join", f"/gradio_api/run/{name}", f"/gradio_api/call/{name}"],
-        [0.8, 0.1, 0.1],
-    )[0]
-    return path, text
 
 
-def _data(rng: random.Random, num_inputs: int) -> Any:
-    """As many values as the event takes, mostly."""
-    if rng.random() < 0.05:
-        return _value(rng)
-    change = rng.choice([-1, 1, 40]) if rng.random() < 0.2 else 0
-    return [_value(rng) for _ in range(max(0, num_inputs + change))]
+def _two_classes(path: Path) -> Path:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for number in range(24):
+            color = (number * 9, 20, 200) if number % 2 else (200, number * 9, 20)
+            archive.writestr(f"{('cats', 'dogs')[number % 2]}/{number}.png", png(color, (32, 32)))
+    path.write_bytes(data.getvalue())
+    return path
 
 
-def _value(rng: random.Random) -> Any:
-    plain = [None, True, 0, -1, 2**62, 1e308, -1e308, "", "0", "auto"]
-    texts = ["../../etc/passwd", "/etc/passwd", "a/b", "\x00", "<img src=x onerror=alert(1)>"]
-    texts += ["{{7*7}}", "quick", "custom", "sgd", "1e-3", "ℬ𝒾𝑔", "hf://datasets/a/b", "'\"`;$(id)"]
-    kind = rng.random()
-    if kind < 0.01:
-        return rng.choice([float("nan"), float("inf"), 2**63])
-    if kind < 0.45:
-        return rng.choice(plain)
-    if kind < 0.75:
-        return rng.choice(texts)
-    if kind < 0.78:
-        return "x" * rng.choice([10_000, 1_500_000])
-    if kind < 0.785:
-        return "x" * 10_000_000
-    if kind < 0.80:
-        deep: Any = []
-        for _ in range(rng.choice([50, 900])):
-            deep = [deep]
-        return deep
-    if kind < 0.90:
-        return [rng.choice(plain + texts) for _ in range(rng.randrange(4))]
-    path = rng.choice([*plain, *texts, "http://127.0.0.1/x", "/proc/self/environ"])
-    return rng.choice(
-        [
-            {"path": path, "meta": {"_type": "gradio.FileData"}},
-            {"path": path},
-            {"path": path, "url": "data:image/png;base64,AAAA", "meta": {"_type": path}},
-            {"visitor": rng.choice(plain), "runs": texts, "shown": {"train": path, "check": path}},
-            {"visitor": [1], "runs": {"a": 1}, "shown": [path], "model_name": path},
-        ]
-    )
+def _name(visitor: Visitor, event: dict[str, Any]) -> str:
+    """Such as `start-sweep click`."""
+    return f"{visitor.names(event)[0]} {event['targets'][0][1]}"
 
 
-def _send(
-    client: httpx.Client, request: tuple[str, bytes], events: set[str], outcome: Outcome
-) -> None:
-    path, body = request
+def _send(client: httpx.Client, path: str, body: bytes, outcome: Outcome) -> str | None:
+    """Send it; the id of the event that it begins."""
     outcome.sent += 1
     try:
         answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
     except httpx.HTTPError as error:
         if len(body) < 2_000_000:  # who sends more than the limit may be cut off
             outcome.unanswered.append(f"{path}: {error!r}")
-        return
-    outcome.statuses[answer.status_code] = outcome.statuses.get(answer.status_code, 0) + 1
-    found = _json(answer)
-    if path.endswith("/queue/join"):
-        if answer.status_code == 200:
-            events.add(found["event_id"])
-        elif answer.status_code >= 500 and answer.status_code != 503:
-            outcome.surprises.append(f"{answer.status_code} {body[:300]!r}")
-    elif answer.status_code >= 500 and "error" not in found:
+        return None
+    _count(outcome.statuses, answer.status_code)
+    found, joined = _json(answer.content), path.endswith("/queue/join")
+    if joined and answer.status_code == 200:
+        return found["event_id"]
+    if answer.status_code >= 500 and (
+        answer.status_code != 503 if joined else "error" not in found
+    ):
         outcome.surprises.append(f"{path}: {answer.status_code} {body[:300]!r}")
+    return None
 
 
-def _follow(client: httpx.Client, session: str, events: set[str], outcome: Outcome) -> None:
-    """Read the session's stream until each of its events has ended."""
-    waiting = set(events)
+def _follow(visitor: Visitor, sent: dict[str, str], outcome: Outcome) -> None:
+    """Read the session's stream until each of its events has ended.
+
+    Args:
+        visitor: whose session it is.
+        sent: the name of each event, by its id.
+        outcome: where it is noted.
+    """
+    waiting = set(sent)
     deadline = time.monotonic() + PATIENCE_SECONDS
     if not waiting:
         return
+    params = {"session_hash": visitor.session}
     try:
-        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as s:
-            for line in s.iter_lines():
-                message = json.loads(line[5:]) if line.startswith("data:") else {}
-                if message.get("msg") == "process_completed":
-                    waiting.discard(message["event_id"])
+        with visitor.client.stream("GET", "/gradio_api/queue/data", params=params) as stream:
+            for line in stream.iter_lines():
+                message = _json(line[5:]) if line.startswith("data:") else {}
+                event_id = message.get("event_id")
+                if message.get("msg") == "process_completed" and event_id in waiting:
+                    waiting.discard(event_id)
+                    _note(sent[event_id], message, outcome)
                 if not waiting or time.monotonic() > deadline:
                     break
     except httpx.HTTPError as error:
         outcome.unanswered.append(repr(error))
-    outcome.ended += len(events) - len(waiting)
-    outcome.unanswered += sorted(waiting)
+    outcome.ended += len(sent) - len(waiting)
+    outcome.unanswered += sorted(f"{sent[event_id]} {event_id}" for event_id in waiting)
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+def _note(name: str, message: dict[str, Any], outcome: Outcome) -> None:
+    if message["success"]:
+        _count(outcome.carried_out, name)
+    if message["success"] or message["output"].get("title") in OUR_TITLES:
+        _count(outcome.entered, name)
+
+
+def _count(counts: dict[Any, int], what: Any) -> None:
+    counts[what] = counts.get(what, 0) + 1
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -3,10 +3,20 @@
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+LITTLE = {
+    "Recipe": "custom",
+    "Image_size": 32,
+    "Head_epochs": 1,
+    "All-layer_epochs": 0,
+    "lr": "0.01",
+}
+"""The settings of a training that costs next to nothing."""
 
 
 class Visitor:
@@ -26,7 +36,7 @@ class Visitor:
         self.said: list[str] = []
         """Every line that came over an event stream."""
         self.config = self.client.get("/config").json()
-        self._components = {each["id"]: each for each in self.config["components"]}
+        self.components = {each["id"]: each for each in self.config["components"]}
 
     def do(self, control: str, event: str, **values: Any) -> dict[str, Any]:
         """Send an event of the control with this element id or label; its updates by control.
@@ -41,7 +51,7 @@ class Visitor:
             "fn_index": dependency["id"],
             "session_hash": self.session,
             "event_data": values.pop("event_data", None),
-            "data": [self._input(number, values) for number in dependency["inputs"]],
+            "data": self.inputs(dependency, values),
         }
         answer = self.client.post("/gradio_api/queue/join", json=body)
         if answer.status_code != 200:
@@ -50,6 +60,17 @@ class Visitor:
         if not output["success"]:
             raise RuntimeError(str(output["output"].get("error")))
         return self._taken(dependency, output["output"]["data"])
+
+    def inputs(self, event: dict[str, Any], values: Mapping[str, Any]) -> list[Any]:
+        """The data of an event as the page sends it, but for these values."""
+        return [self._input(number, values) for number in event["inputs"]]
+
+    def names(self, event: dict[str, Any]) -> list[str]:
+        """The controls that bring an event about: element ids, labels, types, or `page`."""
+        page = {"type": "page", "props": {}}
+        found = [self.components.get(number, page) for number, _ in event["targets"]]
+        shown = [(each["props"], each["type"]) for each in found]
+        return [props.get("elem_id") or props.get("label") or kind for props, kind in shown]
 
     def upload(self, path: Path) -> dict[str, Any]:
         """Upload a file; the value that a control of files takes."""
@@ -61,8 +82,7 @@ class Visitor:
 
     def train_a_model(self) -> str:
         """Train on the chosen pictures as little as possible; the finished run."""
-        little = {"Image_size": 32, "Head_epochs": 1, "All-layer_epochs": 0, "lr": "0.01"}
-        self.do("start-train", "click", Recipe="custom", **little)
+        self.do("start-train", "click", **LITTLE)
         return self.follow_until("train", "validation pictures right")
 
     def follow_until(self, kind: str, words: str, seconds: float = 300.0) -> str:
@@ -80,18 +100,18 @@ class Visitor:
     def _dependency(self, control: str, event: str) -> dict[str, Any]:
         for dependency in self.config["dependencies"]:
             for number, name in dependency["targets"]:
-                of_page = number not in self._components and control == "page"
+                of_page = number not in self.components and control == "page"
                 if name == event and (of_page or self._is(number, control)):
                     return dependency
         raise LookupError(f"no {event} of {control}")
 
     def _is(self, number: int, control: str) -> bool:
-        component = self._components.get(number, {"props": {}, "type": ""})
+        component = self.components.get(number, {"props": {}, "type": ""})
         props = component["props"]
         return control in (props.get("elem_id"), props.get("label"), component["type"])
 
-    def _input(self, number: int, values: dict[str, Any]) -> Any:
-        component = self._components[number]
+    def _input(self, number: int, values: Mapping[str, Any]) -> Any:
+        component = self.components[number]
         if component["type"] == "browserstate":
             return self.visit
         for control, value in values.items():
@@ -113,7 +133,7 @@ class Visitor:
         """What the outputs were updated to; the visit is kept as a browser would."""
         updates = {}
         for number, value in zip(dependency["outputs"], data, strict=True):
-            component = self._components[number]
+            component = self.components[number]
             if isinstance(value, dict) and value.get("__type__") == "update" and len(value) == 1:
                 continue
             if component["type"] == "browserstate":
