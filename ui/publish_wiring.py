@@ -71,6 +71,7 @@ def _wire_controls(page: Page, context: Context) -> None:
         run = _finished(context, model)
         return {**unasked(tab), **({tab.name: name_for(run)} if run else {})}
 
+    # The keys of `unasked`, which would put its components onto the page if it were called here.
     asked = [tab.publish, tab.check, tab.nonce, tab.findings]
     tab.model.input(chosen, [tab.model], [tab.name, *asked], **QUICK)
     gr.on(

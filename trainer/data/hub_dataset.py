@@ -20,7 +20,7 @@ from trainer.data.hub_tables import load_tables
 from trainer.data.names import printable
 from trainer.data.room import touch
 from trainer.errors import DatasetError
-from trainer.hub_client import OnProgress, hub_errors, parse_hub_name, untold
+from trainer.hub_client import OnProgress, parse_hub_name, untold
 from trainer.limits import Limits
 
 
@@ -56,13 +56,12 @@ def load_hub_dataset(
     repo = open_repo(name, limits, on_progress)
     touch(repo.folder)
     choice = choose_parquet(repo.sizes, repo.card)
-    with hub_errors(f"dataset {repo.title}"):  # the Hub has names that are too long for a disk
-        if choice:
-            data = load_tables(repo, choice, valid_fraction, split_seed, limits)
-        elif pictures := picture_paths(repo.sizes):
-            data = _from_pictures(repo, pictures, valid_fraction, split_seed, limits)
-        else:
-            raise refuse_format(repo.title, tuple(repo.sizes))
+    if choice:
+        data = load_tables(repo, choice, valid_fraction, split_seed, limits)
+    elif pictures := picture_paths(repo.sizes):
+        data = _from_pictures(repo, pictures, valid_fraction, split_seed, limits)
+    else:
+        raise refuse_format(repo.title, tuple(repo.sizes))
     provenance = Provenance(
         dataset_id=name.repo_id,
         kind="hub",

@@ -87,7 +87,9 @@ class HubRepo:
         Raises:
             HubError, DiskFullError: as `download`.
         """
-        missing = [path for path in paths if not (folder / path).is_file()]
+        what = f"files of dataset {self.title}"
+        with hub_errors(what):  # the Hub has names that are too long for a disk
+            missing = [path for path in paths if not (folder / path).is_file()]
         num_bytes = sum(self.sizes[path] for path in missing)
         ensure_room(num_bytes, f"the dataset {self.title}")
         fetch = partial(
@@ -98,7 +100,7 @@ class HubRepo:
             local_dir=folder,
             tqdm_class=quiet_progress(summed(num_bytes, self.on_progress)),
         )
-        with hub_errors(f"files of dataset {self.title}"):
+        with hub_errors(what):
             pool = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
             try:
                 for done in as_completed([pool.submit(fetch, path) for path in paths]):

@@ -13,7 +13,14 @@ from trainer.errors import BusyError
 from trainer.events import Stopped
 from trainer.jobs import PUBLISHING
 from trainer.limits import Limits
-from trainer.runner.folder import ENDED, Run, holds_checkpoint, read_folder, write_run
+from trainer.runner.folder import (
+    ENDED,
+    Run,
+    holds_checkpoint,
+    read_folder,
+    stop_requested,
+    write_run,
+)
 from trainer.runner.journal import append_event
 from trainer.runner.lane import Lane
 from trainer.runner.lock import held, is_held
@@ -119,7 +126,7 @@ class Recovery:
         tired = began and not run.interrupted and run.restarts >= self._limits.max_restarts
         full = len(lane.queue()) >= self._limits.max_waiting
         mine = run.owner == COMMAND_LINE
-        if mine or run.kind not in AGAIN or tired or full or (folder / "stop").exists():
+        if mine or run.kind not in AGAIN or tired or full or stop_requested(folder):
             append_event(folder, Stopped(step=0, total_steps=0, message=_message(run)))
             write_run(replace(run, status="stopped", interrupted=False))
             return

@@ -224,6 +224,7 @@ class Runner:
         run = self.get(run_id)
         if run is not None and run.status in ENDED:
             shutil.rmtree(run.folder, ignore_errors=True)
+            self._own.discard(run_id)
 
     def needed_uploads(self) -> set[Path]:
         """The folders of the archives that a run which has not ended, or will go on, works on."""

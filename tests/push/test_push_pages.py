@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from hub_emulator import HubEmulator
 from hub_faults import Faults
 from hub_repos import Repo
-from push_client import TOKEN, Client, train_squares
 from trainer.jobs import job_from_dict
 from trainer.publish.demo import PAGE
 from trainer.publish.drafts import draft
@@ -27,37 +24,10 @@ SEEDED = {
 """What a static Space holds that has just been made."""
 
 
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[TOKEN] = "ada"
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("pages")
-    client = Client(hub.client_env(folder / "home"), folder)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def trained(client: Client) -> Path:
-    return train_squares(client)
-
-
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
     """A copy of the run folder that a test may change."""
     return Path(shutil.copytree(trained.parent, tmp_path / "run"))
-
-
-@pytest.fixture(autouse=True)
-def no_faults(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 def newest(repo: Repo) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,42 +14,15 @@ from hub_emulator import HubEmulator, unused_endpoint
 from hub_faults import Faults
 from hub_repos import Repo
 from hub_tokens import Token
-from push_client import ROOT, TOKEN, Client, train_squares
+from push_client import ROOT, TOKEN
 
 FILES = {"README.md", "config.json", "model.safetensors"}
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[TOKEN] = "ada"
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def client(hub: HubEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("push")
-    client = Client(hub.client_env(folder / "home"), folder)
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="module")
-def trained(client: Client) -> Path:
-    return train_squares(client)
 
 
 @pytest.fixture
 def model(trained: Path, tmp_path: Path) -> Path:
     """A copy of the model folder that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "model"))
-
-
-@pytest.fixture(autouse=True)
-def no_faults(hub: HubEmulator) -> Iterator[None]:
-    yield
-    hub.faults = Faults()
-    assert not [path for path in hub.unknown if "agent-harnesses" not in path]
 
 
 def test_a_pushed_model_is_private_whole_and_verified(hub, client, model):
