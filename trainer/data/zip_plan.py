@@ -9,6 +9,7 @@ import stat
 import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
 
@@ -54,11 +55,9 @@ def plan(infos: list[ZipInfo], *, archive_bytes: int, limits: Limits) -> ZipPlan
     files: list[tuple[ZipInfo, str]] = []
     skipped: list[Skipped] = []
     taken: dict[str, int] = {}
-    for info in infos:
+    # All are judged before the first is named: a hostile zip is not to cost what a good one may.
+    for info in [each for each in infos if _is_wanted(each, limits)]:
         parts = _safe_parts(info)
-        if not parts or info.is_dir() or any(is_litter(part) for part in parts):
-            continue
-        _refuse_entry(info, parts, limits)
         shown = printable("/".join(parts))
         reason = _reason_to_skip(info, parts[-1], limits)
         if reason:
@@ -98,6 +97,15 @@ def too_many_entries(num_entries: int, limits: Limits) -> DatasetError:
     )
 
 
+def _is_wanted(info: ZipInfo, limits: Limits) -> bool:
+    """Whether it is a file to look at; raises `DatasetError` where it condemns the whole zip."""
+    parts = _safe_parts(info)
+    if not parts or info.is_dir() or any(is_litter(part) for part in parts):
+        return False
+    _refuse_entry(info, parts, limits)
+    return True
+
+
 def _safe_parts(info: ZipInfo) -> list[str]:
     """The folders and the name of an entry, refusing those that lead out of the zip's folder."""
     name = _decoded(info).replace("\\", "/")  # some Windows programs write backslashes
@@ -123,16 +131,18 @@ def _decoded(info: ZipInfo) -> str:
 def _refuse_places(infos: list[ZipInfo], archive_bytes: int) -> None:
     """Entries that overlap, many names for the same bytes (Python's older releases read them all),
     or that lie where no file can be read."""
-    spans = sorted(
-        (i.header_offset, i.header_offset + _HEADER_BYTES + i.compress_size) for i in infos
-    )
-    if any(end > start for (_, end), (start, _) in pairwise(spans)):
+    placed = sorted(infos, key=attrgetter("header_offset"))
+    if any(_end(info) > following.header_offset for info, following in pairwise(placed)):
         raise DatasetError(
             "The zip's entries overlap: several stand for the same bytes. Such a zip is not "
             "unpacked; make a new one from the folder of pictures."
         )
-    if spans and (spans[0][0] < 0 or spans[-1][1] > archive_bytes):
+    if placed and (placed[0].header_offset < 0 or _end(placed[-1]) > archive_bytes):
         raise BadZipFile("an entry lies outside the file")
+
+
+def _end(info: ZipInfo) -> int:
+    return info.header_offset + _HEADER_BYTES + info.compress_size
 
 
 def _refuse_entry(info: ZipInfo, parts: list[str], limits: Limits) -> None:
