@@ -569,7 +569,7 @@ def test_limits_are_drawn_from_the_facts() -> None:
 
 def test_a_rate_that_was_given_is_not_said_to_be_swept() -> None:
     card = card_text(replace(sample_facts(lr=0.01), rates=()))
-    assert "The learning rate, 1.0e-2, was given: this run swept none." in card
+    assert "The learning rate, 1e-2, was given: this run swept none." in card
     assert "sweep.png" not in card
 
 
@@ -762,7 +762,7 @@ def test_the_names_of_a_persons_pictures_stay_out_of_the_card(run: Path) -> None
 
 def test_the_ending_that_is_not_in_the_journal_yet_is_told_too(run: Path) -> None:
     ending: tuple[Event, ...] = (replace(_done(), seconds=77.0),)
-    assert "**77 s**" in body(run_facts(run / "model", run, ending=ending), None, ())
+    assert "**1 min 17 s**" in body(run_facts(run / "model", run, ending=ending), None, ())
 
 
 def test_nothing_of_the_environment_gets_into_a_card(

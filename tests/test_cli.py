@@ -231,7 +231,7 @@ FAILURES = [
     (
         ["train", "digits", "--resume", "--output-dir", "none"],
         "ConfigError",
-        "no training to go on with",
+        "no training to resume",
     ),
     (["train", "digits", "--output-dir", "digits-run"], "ConfigError", "holds a run already"),
     (["evaluate", "pictures", "digits"], "ModelError", "no finished model"),
@@ -441,7 +441,7 @@ def test_a_training_goes_on_with_its_own_pictures_alone(tmp_path: Path) -> None:
     assert isinstance(events[-1], Stopped) and events[-1].checkpoint
     more = tmp_path / "pets" / "cats" / "more.png"
     more.write_bytes(png(99))
-    with pytest.raises(CheckpointError, match="18 to train and 7 to validate, in 2 classes"):
+    with pytest.raises(CheckpointError, match="18 to train on and 7 to validate on, in 2 classes"):
         list(execute(replace(job, resume=True), run))
     (tmp_path / "pets" / "birds").mkdir()
     more.rename(tmp_path / "pets" / "birds" / "more.png")

@@ -73,7 +73,7 @@ def test_damaged_pictures_are_named_and_can_be_left_out(tmp_path: Path) -> None:
     }
     assert result.counts == (("train", (19, 20)), ("valid", (4, 3)))
     assert (
-        "2 of 48 pictures (4.2%) cannot be decoded and are left out; the first is "
+        "2 of 48 pictures (4.2 %) cannot be decoded and are left out; the first is "
         "train/cats/00.png, which is cut off." in texts(result, "warning")
     )
     assert any(text.startswith("1 file or row is not used") for text in texts(result, "info"))
@@ -96,13 +96,14 @@ def test_nothing_is_trained_on_pictures_of_which_too_many_are_damaged(tmp_path: 
     with pytest.raises(DatasetError) as caught:
         usable(data, result)
     words = (
-        "5 of 80 pictures (6.2%) cannot be decoded, more than 5%: train/cats/00.png (is cut off), "
+        "5 of 80 pictures (6.2 %) cannot be decoded, more than 5 %: "
+        "train/cats/00.png (is cut off), "
         "train/cats/01.png (is cut off), train/cats/02.png (is cut off), …. Something is wrong "
         "with the files as a whole. Replace them or take them out, or choose another dataset."
     )
     assert str(caught.value) == words
     assert texts(result, "error") == [words]
-    with pytest.raises(DatasetError, match="more than 5%"):  # as every run opens its data
+    with pytest.raises(DatasetError, match="more than 5 %"):  # as every run opens its data
         list(usable_data(str(root), config_for()))
 
 
@@ -178,14 +179,14 @@ def test_unequal_classes_are_said_with_the_accuracy_of_guessing(tmp_path: Path) 
     assert result.imbalance == 4.0
     (text,) = (text for text in texts(result, "warning") if "times" in text)
     assert text.startswith("Class 'cats' has 4.0 times the training pictures of 'dogs' (40 and 10)")
-    assert "already right for 80% of them" in text
+    assert "already right for 80 % of them" in text
 
 
 def test_few_pictures_are_said(tmp_path: Path) -> None:
     result = check(load(pets(tmp_path / "pets", train=5, valid=4)))
     few, valid = texts(result, "warning")
     assert few.startswith("2 classes ('cats', 'dogs') with fewer than 10 training pictures")
-    assert valid.startswith("Only 8 validation pictures: each moves the accuracy by 12.5%.")
+    assert valid.startswith("Only 8 validation pictures: each moves the accuracy by 12.5 %.")
 
 
 def test_progress_is_told_picture_by_picture_and_may_stop_the_check(

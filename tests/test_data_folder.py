@@ -214,7 +214,7 @@ def test_a_test_folder_without_classes_is_reported_and_left_out(tmp_path: Path) 
         ([], "'pets' holds nothing. It takes a folder for each class"),
         (["a.txt"], "'pets' holds 1 files, none of them a picture."),
         (["1.png", "2.png"], "'pets' holds 2 pictures but no class folders. Put the pictures"),
-        (["x/1.png", "x/2.png"], "'pets' has one class only, 'x'; it takes at least two."),
+        (["x/1.png", "x/2.png"], "'pets' has only one class, 'x'; it takes at least two."),
         (["x/1.png", "y/1.png", "y/2.png"], "Class 'x' has a single picture (x/1.png); it takes"),
         (["x/1.txt", "y/1.png"], "Class 'x' of 'pets' has no usable picture; 1 were left out"),
         (["x/1.txt", "y/1.txt"], "'pets' holds no pictures to train on; 2 were left out, among"),

@@ -265,7 +265,7 @@ def test_a_few_labels_out_of_range_are_skipped_and_many_end_it(hub, client):
     ]
     refused = client.ask("dataset", "ada/many")
     assert refused["error"] == "DatasetError"
-    assert "2 cannot be used, more than 5%" in refused["message"]
+    assert "2 cannot be used, more than 5 %" in refused["message"]
 
 
 def test_labels_of_another_kind_in_a_later_file_are_said_in_words(hub, client):
@@ -276,7 +276,7 @@ def test_labels_of_another_kind_in_a_later_file_are_said_in_words(hub, client):
         hub.dataset(f"eve/mixed{number}", files)
         refused = client.ask("dataset", f"eve/mixed{number}")
         assert refused["error"] == "DatasetError", refused
-        assert "40 cannot be used, more than 5%" in refused["message"]
+        assert "40 cannot be used, more than 5 %" in refused["message"]
         assert len(refused["message"]) < 300
 
 

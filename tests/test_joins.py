@@ -56,7 +56,7 @@ def statuses(answers: list[httpx.Response]) -> Counter[int]:
 def test_one_address_has_half_of_the_places_and_another_the_rest(app: App) -> None:
     flood = join(app, 20, FLOODER)
     assert statuses(flood) == {200: 4, 429: 16}
-    assert "4 clicks that came from your network wait already" in flood[-1].json()["detail"]
+    assert "4 clicks from your network are already waiting" in flood[-1].json()["detail"]
     assert statuses(join(app, 4, HONEST)) == {200: 4}
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "timm", "torchvision", "sklearn", "datasets", "transformers", "onnxruntime"}
 HEAVY |= {"matplotlib"}
-LEAVES = ("errors", "limits", "events", "config", "schedule", "menu", "stopping")
+LEAVES = ("errors", "limits", "events", "config", "schedule", "menu", "stopping", "figures")
 TRAINER = sorted(
     str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
     for path in (ROOT / "trainer").rglob("*.py")

@@ -67,8 +67,8 @@ def test_unfreeze_always_skips_nothing() -> None:
     [
         ({}, ""),
         ({"seconds": MAX_SECONDS}, ""),
-        ({"accuracy": ENOUGH}, "98.0%"),
-        ({"accuracy": 1.0}, "100.0%"),
+        ({"accuracy": ENOUGH}, "98.0 %"),
+        ({"accuracy": 1.0}, "100.0 %"),
         ({"num_train": 2 * (MIN_STEPS // 4)}, "steps are too few"),
         ({"seconds": 420.0}, "would take 7 minutes on this machine"),
     ],

@@ -188,10 +188,10 @@ def test_the_queue_is_in_order_and_fair_and_quick_runs_do_not_wait(
     third = runner.submit(_train(LONG), owner="a")
     _wait(lambda: _steps(runner, first))
     assert [runner.position(run.run_id) for run in (first, second, third)] == [0, 1, 2]
-    with pytest.raises(BusyError, match="You have 2 runs"):
+    with pytest.raises(BusyError, match="You already have 2 runs"):
         runner.submit(_train(1), owner="a")
     fourth = runner.submit(_train(LONG), owner="d")
-    with pytest.raises(BusyError, match="4 runs wait already"):
+    with pytest.raises(BusyError, match="4 runs are already waiting"):
         runner.submit(_train(1), owner="e")
     job = Job(kind="evaluate", config=tiny_config(), model=finished[0].folder, dataset="digits")
     quick = _ended(runner, runner.submit(job, owner="a"))
@@ -375,17 +375,17 @@ def test_one_address_leaves_room_for_others_and_for_predictions(tmp_path: Path) 
     for job in (_train(LONG), check):
         for number in range(4):
             runner.submit(job, owner=f"eve {number}", sender="203.0.113.9")
-        with pytest.raises(BusyError, match="4 runs wait already that came from your network"):
+        with pytest.raises(BusyError, match="4 runs from your network are already waiting"):
             runner.submit(job, owner="eve again", sender="203.0.113.9")
         runner.submit(job, owner="ada", sender="198.51.100.1")
     runner.submit(predict, owner="pupil:predict", sender="203.0.113.9")
-    with pytest.raises(BusyError, match="6 runs wait already that came from your network"):
+    with pytest.raises(BusyError, match="6 runs from your network are already waiting"):
         for number in range(8):
             runner.submit(predict, owner=f"eve {number}:predict", sender="203.0.113.9")
     runner.submit(predict, owner="ada:predict", sender="198.51.100.1")
     for number in range(3):  # at this machine nobody is counted
         runner.submit(_train(LONG), owner=f"here {number}")
-    with pytest.raises(BusyError, match="8 runs wait already"):
+    with pytest.raises(BusyError, match="8 runs are already waiting"):
         runner.submit(_train(LONG), owner="last")
 
 

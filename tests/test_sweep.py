@@ -297,4 +297,4 @@ def test_without_a_suggestion_the_rate_stays_below_where_the_loss_rises() -> Non
     assert rate_from(replace(swept, ceiling=1.0), 0.01)[0] == 0.01
     rate, note = rate_from(replace(swept, ceiling=2e-3), 0.01)
     assert rate == pytest.approx(2e-3 / 3)
-    assert "a third of 2.0e-3" in note.text
+    assert "a third of 2e-3" in note.text

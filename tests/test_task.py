@@ -89,7 +89,7 @@ def test_losses_that_are_read_together_are_the_same_ones(
 def test_a_bad_loss_among_several_is_named_by_its_step() -> None:
     losses = [torch.tensor(value) for value in (1.0, torch.nan, 1.0)]
     pending = [(step, 0.5, loss) for step, loss in zip((8, 9, 10), losses, strict=True)]
-    with pytest.raises(ConfigError, match=r"not a number at step 9, at the rate 0\.5"):
+    with pytest.raises(ConfigError, match=r"not a number at step 9, at the rate 5e-1"):
         read_losses(pending)
 
 

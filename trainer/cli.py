@@ -186,7 +186,7 @@ def _resumed(job: Job, folder: Path, given: Mapping[str, Any]) -> Job:
     if run is None and has_checkpoint:
         return job
     if run is None or run.kind != "train":
-        raise ConfigError(f"{folder.name} holds no training to go on with; leave out --resume.")
+        raise ConfigError(f"{folder.name} holds no training to resume; leave out --resume.")
     old = job_from_dict(run.job)
     if not _same_dataset(old.dataset, job.dataset, _commit(folder)):
         raise ConfigError(f"That run was trained on {old.dataset}, not on {job.dataset}.")
@@ -194,9 +194,9 @@ def _resumed(job: Job, folder: Path, given: Mapping[str, Any]) -> Job:
     if changed and has_checkpoint:
         name = changed[0]
         raise ConfigError(
-            f"A training goes on with the settings that it was begun with: {name} is "
-            f"{_value(getattr(old.config, name))} there, not {_value(given[name])}. Leave the "
-            "option out, or train anew with another --output-dir."
+            f"A resumed training keeps its settings: {name} is {_value(getattr(old.config, name))} "
+            f"there, not {_value(given[name])}. Leave the option out, or start a new training in "
+            "another --output-dir."
         )
     other = given.get("preset", old.config.preset) != old.config.preset
     config = job.config if other else replace(old.config, **given)

@@ -47,4 +47,4 @@ class DiskFullError(UserError):
 
 
 class BusyError(UserError):
-    """Too many runs wait already."""
+    """Too many runs are already waiting."""

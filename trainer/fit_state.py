@@ -16,6 +16,7 @@ from trainer.data.room import touch
 from trainer.errors import CheckpointError, ConfigError
 from trainer.events import Event, Note, Progress
 from trainer.features import made_from
+from trainer.figures import rate
 from trainer.learner import Learner
 from trainer.plan import Phase, num_steps
 from trainer.runtime import runtime_from
@@ -178,8 +179,8 @@ def _check_finite(run: Fit) -> None:
         if not bool(torch.isfinite(value).all()):
             raise ConfigError(
                 f"The weights are no longer finite at step {run.at.step}, at the rate "
-                f"{run.at.lr or 0.0:.2g}: the rate is too high for this model. Train again with a "
-                "tenth of it. The last checkpoint is of before."
+                f"{rate(run.at.lr)}: the rate is too high for this model. Train again with a "
+                "tenth of it. The last checkpoint is from before that."
             )
 
 
@@ -196,11 +197,11 @@ def restore(run: Fit, checkpoint: Checkpoint) -> None:
     if state.pop("data", run.data) != run.data:
         data = run.learner.data
         raise CheckpointError(
-            "The pictures are not those that this training was begun with: there are now "
-            f"{len(data.train):,} to train and {len(data.valid):,} to validate, in "
-            f"{len(data.class_names):,} classes, and some came, went or changed their class or "
-            "split. Going on would validate on what it has learned from. Put them back as they "
-            "were, or train anew; the checkpoint is kept."
+            "The pictures are not the ones this training began with: there are now "
+            f"{len(data.train):,} to train on and {len(data.valid):,} to validate on, in "
+            f"{len(data.class_names):,} classes, and some were added, removed or moved to another "
+            "class or split. To resume would be to validate on pictures that the model has learned "
+            "from. Put them back as they were, or start a new training; the checkpoint is kept."
         )
     device = run.learner.runtime.device
     if values := state.pop("runtime"):

@@ -139,10 +139,7 @@ def hub_errors(what: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        raise HubError(
-            f"The {what} is gated: its owner wants terms accepted by a signed-in person, and this "
-            "app asks without a token. Take a public one."
-        ) from error
+        raise _gated(what) from error
     except errors.RepositoryNotFoundError as error:
         raise HubError(
             f"The {what} is not on the Hub, or it is private. Check the spelling; only public "
@@ -185,13 +182,17 @@ def refuse_closed(info: Any, what: str) -> None:
         HubError: it is.
     """
     if info.gated:
-        raise HubError(
-            f"The {what} is gated: its owner wants terms accepted by a signed-in person, and this "
-            "app asks without a token. Take a public one."
-        )
+        raise _gated(what)
     if info.private or info.disabled:
         state = "private" if info.private else "disabled"
         raise HubError(f"The {what} is {state}. Only public ones can be used.")
+
+
+def _gated(what: str) -> HubError:
+    return HubError(
+        f"The {what} is gated: its owner asks people to sign in and accept terms, and this app "
+        "reads it without a token. Choose a public one."
+    )
 
 
 def quiet_progress(arrived: Callable[[int], None] = lambda _bytes: None) -> type:

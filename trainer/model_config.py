@@ -68,7 +68,7 @@ def read_config(path: Path, what: str, limits: Limits | None = None) -> ModelCon
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(
-            f"The {what} has a config.json that is no JSON ({str(error)[:100]}), so nothing says "
+            f"The {what} has a config.json that is not JSON ({str(error)[:100]}), so nothing says "
             "what model it is."
         ) from error
     return judge_config(values, what, limits or Limits.from_env())
@@ -81,10 +81,10 @@ def judge_config(values: Any, what: str, limits: Limits) -> ModelConfig:
         ModelError: what is wrong with it.
     """
     if not isinstance(values, dict):
-        raise ModelError(f"The {what} has a config.json that is no JSON object.")
+        raise ModelError(f"The {what} has a config.json that is not a JSON object.")
     inner = values.get("pretrained_cfg", values)  # timm's first format had one level
     if not isinstance(inner, dict):
-        raise ModelError(f"The {what} has a pretrained_cfg that is no JSON object.")
+        raise ModelError(f"The {what} has a pretrained_cfg that is not a JSON object.")
     architecture = _architecture(values, what)
     known = timm.get_pretrained_cfg(architecture)
     base = known.to_dict(remove_source=True) if known is not None else {}
@@ -115,7 +115,7 @@ def _architecture(values: Mapping[str, Any], what: str) -> str:
                 "Choose a model whose page carries the library timm."
             )
         raise ModelError(
-            f"The {what} has a config.json that names no architecture, so it is no timm model."
+            f"The {what} has a config.json that names no architecture, so it is not a timm model."
         )
     if not isinstance(name, str) or len(name) > 100:
         raise ModelError(f"The {what} has an architecture that is no name.")
@@ -129,7 +129,7 @@ def _model_args(args: Any, what: str) -> dict[str, Any]:
         ModelError: another argument, or a value that it cannot have.
     """
     if not isinstance(args, dict):
-        raise ModelError(f"The {what} has model_args that are no JSON object.")
+        raise ModelError(f"The {what} has model_args that are not a JSON object.")
     taken: dict[str, Any] = {}
     for name, value in args.items():
         shown = f"{printable(str(name))[:60]}={printable(repr(value))[:60]}"
@@ -143,8 +143,8 @@ def _model_args(args: Any, what: str) -> dict[str, Any]:
             taken[name] = value
         else:
             raise ModelError(
-                f"The {what} is built with model_args that are not taken from strangers: {shown}. "
-                "Choose a model that is its architecture as timm has it."
+                f"The {what} is built with model_args that are not accepted from others: {shown}. "
+                "Choose a model whose architecture is just as timm has it."
             )
     return taken
 
@@ -208,7 +208,8 @@ def _class_names(names: Any, count: int, what: str) -> tuple[str, ...]:
         )
     if not all(isinstance(name, str) and len(name) <= _MAX_LABEL_LENGTH for name in names):
         raise ModelError(
-            f"The {what} has label_names that are no texts of up to {_MAX_LABEL_LENGTH} characters."
+            f"The {what} has label_names that are not texts of up to {_MAX_LABEL_LENGTH} "
+            "characters."
         )
     return tuple(printable(name) for name in names)
 

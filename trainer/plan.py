@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trainer.batches import num_batches
 from trainer.config import Config
+from trainer.figures import percent
 from trainer.schedule import (
     Schedule,
     constant,
@@ -81,8 +82,8 @@ def reason_to_skip(
         return ""
     if accuracy >= ENOUGH:
         return (
-            f"The head alone is right on {accuracy:.1%} of the validation pictures; training all "
-            "layers would gain little, so it is left out."
+            f"The head alone is right on {percent(accuracy)} of the validation pictures; training "
+            "all layers would gain little, so it is left out."
         )
     steps = num_steps(phase, config, num_train)
     if steps < MIN_STEPS:

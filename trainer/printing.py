@@ -30,6 +30,7 @@ from trainer.events import (
     Tried,
     to_json,
 )
+from trainer.figures import duration, percent, rate
 from trainer.plan_words import duration_words
 
 
@@ -87,32 +88,31 @@ def words(event: Event, folder: Path) -> Iterator[str]:
         case Note():
             yield f"  {event.text}"
         case PhaseStarted():
-            yield f"{event.title}: {event.epochs} epochs at {event.lr:.2g} ({event.why})"
+            yield f"{event.title}: {event.epochs} epochs at {rate(event.lr)} ({event.why})"
         case EpochDone():
             mark = " *" if event.best else ""
             yield (
                 f"  epoch {event.epoch + 1} of {event.epochs}: loss {event.train_loss:.4f}, "
-                f"validation loss {event.valid_loss:.4f}, accuracy {event.valid_accuracy:.1%}{mark}"
+                f"validation loss {event.valid_loss:.4f}, "
+                f"accuracy {percent(event.valid_accuracy)}{mark}"
             )
         case Tried():
             yield f"Tried {event.what}, judged on {event.num_held_out} held-out pictures:"
             rows = zip(event.lrs, event.accuracies, event.errors, event.losses, strict=True)
             yield from (
-                f"  {lr:.2e}  accuracy {accuracy:6.1%} ± {error:.1%}  loss {loss:.3f}"
-                for lr, accuracy, error, loss in rows
+                f"  {rate(lr):>6}  accuracy {percent(right):>7} ± {percent(error)}  loss {loss:.3f}"
+                for lr, right, error, loss in rows
             )
         case Swept():
-            yield from (
-                f"  {name:16} {'-' if rate is None else f'{rate:.2e}'}"
-                for name, rate in event.suggestions.items()
-            )
-            chosen = "none" if event.suggested_lr is None else f"{event.suggested_lr:.2e}"
-            range_ = " (usable: {:.2e} to {:.2e})".format(*event.usable) if event.usable else ""
+            yield from (f"  {name:16} {rate(lr, 2)}" for name, lr in event.suggestions.items())
+            chosen = "none" if event.suggested_lr is None else rate(event.suggested_lr, 2)
+            range_ = " (usable: {} to {})".format(*map(rate, event.usable)) if event.usable else ""
             yield f"Suggested learning rate: {chosen}{range_}. {event.reason}"
         case Done():
             yield (
-                f"Done in {event.seconds:.0f} s: validation accuracy {event.valid_accuracy:.1%} "
-                f"({event.num_correct} of {event.num_valid}). The model is in {event.model_dir}"
+                f"Done in {duration(event.seconds)}: validation accuracy "
+                f"{percent(event.valid_accuracy)} ({event.num_correct} of {event.num_valid}). "
+                f"The model is in {event.model_dir}"
             )
         case Stopped():
             yield event.message or "Stopped."
@@ -126,14 +126,14 @@ def _more_words(event: Event) -> Iterator[str]:
     match event:
         case Evaluated():
             yield (
-                f"{event.split}: accuracy {event.accuracy:.2%} of {event.num_images} pictures, "
-                f"loss {event.loss:.4f}"
+                f"{event.split}: accuracy {percent(event.accuracy, 2)} of {event.num_images} "
+                f"pictures, loss {event.loss:.4f}"
             )
             for row, name in enumerate(event.class_names):
-                precision, recall = event.precision[row], event.recall[row]
-                yield f"  {name:20.20} precision {_percent(precision)} recall {_percent(recall)}"
+                precision, recall = percent(event.precision[row]), percent(event.recall[row])
+                yield f"  {name:20.20} precision {precision:>7} recall {recall:>7}"
         case Predicted():
-            best = ", ".join(f"{name} {prob:.1%}" for name, prob in event.probs)
+            best = ", ".join(f"{name} {percent(prob)}" for name, prob in event.probs)
             yield f"{event.image}: {event.error or best}"
         case Checked():
             yield from (finding.text for finding in Check.from_dict(dict(event.summary)).findings)
@@ -154,17 +154,13 @@ def _more_words(event: Event) -> Iterator[str]:
             return
 
 
-def _percent(value: float | None) -> str:
-    return "     -" if value is None else f"{value:6.1%}"
-
-
 def _progress(event: Progress | Step | SweepStep) -> tuple[str, int, int, str]:
     """Text, done, total and detail of a progress bar."""
     match event:
         case Progress():
             return event.text, event.done, event.total, ""
         case SweepStep():
-            detail = f"lr {event.lr:.1e} loss {event.loss:.3f}"
+            detail = f"lr {rate(event.lr)} loss {event.loss:.3f}"
             return "Sweeping", event.step, event.total_steps, detail
         case Step():
             detail = f"loss {event.loss:.3f}, {event.images_per_second:.0f} images/s"

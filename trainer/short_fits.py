@@ -11,6 +11,7 @@ import numpy as np
 
 from trainer.batches import forever, seed_for
 from trainer.events import Event, Progress
+from trainer.figures import rate
 from trainer.folds import split_folds
 from trainer.infer import infer
 from trainer.learner import Learner
@@ -49,11 +50,11 @@ def try_fits(
                 lr,
                 num_steps,
                 fold.train,
-                text=f"Trying {lr:.1e}",
+                text=f"Trying {rate(lr)}",
                 turn=(number, len(lrs)),
             )
             probs = yield from infer(
-                learner.model, images, learner.preprocess, runtime, text=f"Judging {lr:.1e}"
+                learner.model, images, learner.preprocess, runtime, text=f"Judging {rate(lr)}"
             )
         loss = -np.log(np.maximum(probs[np.arange(len(held_out)), labels[held_out]], 1e-12))
         broke = len(curve) < num_steps or not np.isfinite(probs).all()

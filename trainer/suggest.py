@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.figures import rate
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
@@ -55,21 +57,21 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> Suggestion:
         return Suggestion(None, text, rules, ceiling=ceiling(lrs, finite))
     if lowest < head:
         text = (
-            f"No usable signal: the loss only rises from the first rates on, {short(lrs[0])} and "
+            f"No usable signal: the loss only rises from the first rates on, {rate(lrs[0])} and "
             "above. Start the sweep at a lower rate."
         )
         return Suggestion(None, text, rules, ceiling=ceiling(lrs, finite))
-    rate = rules["minimum"]
-    if rate is None:
+    lr = rules["minimum"]
+    if lr is None:
         return Suggestion(None, "The curve is too short for a suggestion; take more steps.", rules)
     text = (
         f"The loss falls from {start:.2f} to {smooth[lowest]:.2f} and is lowest near "
-        f"{short(rate * 10)}; a tenth of that, {short(rate)}, still learns fast and keeps a "
+        f"{rate(lr * 10)}; a tenth of that, {rate(lr)}, still learns fast and keeps a "
         "safe distance from the rates at which the loss blows up."
     )
     low = float(lrs[int(np.argmax(smooth <= start - 0.2 * fall))])
-    usable = (min(low, rate), max(rate, rate * 10**0.5))
-    return Suggestion(rate, text, rules, usable, steep_region(lrs, smooth[: lowest + 1]))
+    usable = (min(low, lr), max(lr, lr * 10**0.5))
+    return Suggestion(lr, text, rules, usable, steep_region(lrs, smooth[: lowest + 1]))
 
 
 def ceiling(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
@@ -261,9 +263,3 @@ def _until_nan(losses: Sequence[float]) -> list[float]:
             break
         kept.append(float(loss))
     return kept
-
-
-def short(rate: float) -> str:
-    """A rate as people write it: 3.2e-3."""
-    mantissa, exponent = f"{rate:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"

@@ -16,12 +16,13 @@ from torch.nn import functional
 from trainer.batches import forever, seed_for
 from trainer.budget import Budget, budget_for
 from trainer.events import Event, Note, SweepStep, Swept
+from trainer.figures import rate
 from trainer.learner import Learner, ensure_features, ensure_training_runtime
 from trainer.model import body_features, head_of, make_optimizer, set_mode
 from trainer.plan import Phase
 from trainer.restored import restored
 from trainer.schedule import lr_ladder
-from trainer.suggest import Suggestion, short, smooth_centered, suggest
+from trainer.suggest import Suggestion, smooth_centered, suggest
 from trainer.task import Task, task_for
 from trainer.transforms import to_batch
 from trainer.update import parts_words, update
@@ -225,7 +226,7 @@ def rate_from(swept: Swept, fallback: float) -> tuple[float, Note]:
     if swept.suggested_lr is not None:
         return swept.suggested_lr, Note(text=swept.reason)
     if swept.ceiling is not None and swept.ceiling / 3 < fallback:
-        lr, top = swept.ceiling / 3, short(swept.ceiling)
-        text = f"Training with {short(lr)}, a third of {top}, from where the loss only rises."
+        lr, top = swept.ceiling / 3, rate(swept.ceiling)
+        text = f"Training with {rate(lr)}, a third of {top}, from where the loss only rises."
         return lr, Note(text=f"{swept.reason} {text}")
     return fallback, Note(text=f"{swept.reason} Training with {fallback:g} instead.")

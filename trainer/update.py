@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.errors import ConfigError
+from trainer.figures import rate
 from trainer.learner import Learner
 from trainer.memory import is_out_of_memory, parts, smaller
 from trainer.task import Task
@@ -148,7 +149,7 @@ def read_losses(pending: list[tuple[int, float, Tensor]]) -> list[float]:
     for (step, lr, _), loss in zip(pending, losses, strict=True):
         if not math.isfinite(loss):
             raise ConfigError(
-                f"The loss or its gradient is not a number at step {step}, at the rate {lr:.2g}: "
+                f"The loss or its gradient is not a number at step {step}, at the rate {rate(lr)}: "
                 "the rate is too high for this model. Train again with a tenth of it."
             )
     return losses

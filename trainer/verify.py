@@ -12,13 +12,14 @@ import numpy as np
 
 from trainer.budget import Budget
 from trainer.events import Event, Note, Raced, Tried
+from trainer.figures import percent, rate
 from trainer.head_trials import plan_trials, train_heads, try_heads
 from trainer.learner import Learner
 from trainer.model import head_of
 from trainer.plan import Phase, default_lr, num_steps
 from trainer.restored import restored
 from trainer.short_fits import fit_briefly, try_fits
-from trainer.suggest import Suggestion, short
+from trainer.suggest import Suggestion
 from trainer.trials import Trials
 
 FEWEST_STEPS = 24
@@ -122,8 +123,9 @@ def raced(
 def _no_better_than_chance(trials: Trials, reading: Suggestion) -> Suggestion:
     text = (
         f"No usable signal: even at the best of {len(trials.lrs)} rates only "
-        f"{trials.accuracy.max():.0%} of {len(trials.held_out)} held-out pictures are right, no "
-        "more than always guessing the commonest class. Check the labels, or add pictures."
+        f"{percent(trials.accuracy.max(), 0)} of {len(trials.held_out)} held-out pictures are "
+        "right, no more than always guessing the commonest class. Check the labels, or add "
+        "pictures."
     )
     return Suggestion(None, text, reading.rules, steep=reading.steep)
 
@@ -136,16 +138,16 @@ def _measured(
     lr = middle**weight * usual ** (1 - weight)
     text = (
         f"Measured by {what} on four fifths of the pictures, judged on the rest: around "
-        f"{short(low)} to {short(high)} they are as good as the best, which is right on "
-        f"{trials.accuracy.max():.1%} of {len(trials.held_out)} held-out pictures. "
+        f"{rate(low)} to {rate(high)} they are as good as the best, which is right on "
+        f"{percent(trials.accuracy.max())} of {len(trials.held_out)} held-out pictures. "
     )
     if weight < 1:
         text += (
-            f"So few pictures say little, so {short(lr)} lies between their middle, "
-            f"{short(middle)}, and the usual {short(usual)}. "
+            f"So few pictures say little, so {rate(lr)} lies between their middle, "
+            f"{rate(middle)}, and the usual {rate(usual)}. "
         )
     else:
-        text += f"{short(lr)} is the middle. "
+        text += f"{rate(lr)} is the middle. "
     text += _elsewhere(trials, lr)
     usable = (min(low, lr), max(high, lr))
     return Suggestion(lr, text.strip(), reading.rules, usable, reading.steep, measured=True)
@@ -160,9 +162,9 @@ def _elsewhere(trials: Trials, lr: float) -> str:
         if distance[near] > 0.3:
             continue
         if np.isfinite(trials.loss[near]):
-            found = f"{trials.accuracy[near]:.1%} at a loss of {trials.loss[near]:.3g}"
+            found = f"{percent(trials.accuracy[near])} at a loss of {trials.loss[near]:.3g}"
         else:
             found = "the loss blows up"
-        words.append(f"at {short(trials.lrs[near])} {found}")
+        words.append(f"at {rate(trials.lrs[near])} {found}")
     text = ", ".join(words)
     return f"{text[0].upper()}{text[1:]}." if text else ""

@@ -14,6 +14,7 @@ from trainer.config import Config, command_line, config_for
 from trainer.data.load import pinned
 from trainer.errors import HubError, ModelError
 from trainer.events import Checked, Done, Evaluated, Event, Note, Planned, Progress
+from trainer.figures import percent
 from trainer.following import with_progress
 from trainer.hub_client import HUB_PREFIX
 from trainer.jobs import THUMBNAILS, Job, Work
@@ -290,7 +291,10 @@ def _write_worst(result: Evaluated, data: "Data", folder: Path) -> None:
     pictures = {
         p.name: p for part in data.splits if part.name == result.split for p in part.pictures
     }
-    wrong = ((f"{true} → {pred} {p:.0%}", pictures[name]) for name, true, pred, p in result.worst)
+    wrong = (
+        (f"{true} → {pred} {percent(prob, 0)}", pictures[name])
+        for name, true, pred, prob in result.worst
+    )
     write_sheet(wrong, folder / "worst")
 
 

@@ -35,7 +35,7 @@ def chosen_model(settings: dict[str, Any]) -> str:
         return name
     if parse_hub_name(name) is None:
         raise ModelError(
-            f"{name[:60]!r} is no model on the Hugging Face Hub; ids look like owner/name or "
+            f"{name[:60]!r} is not a model on the Hugging Face Hub; ids look like owner/name or "
             "owner/name@revision."
         )
     return f"{HUB_PREFIX}{name}"
@@ -101,7 +101,7 @@ def resume(context: Context, visit: Visit) -> None:
     """
     run = context.run(visit, "train")
     if run is None or not context.resume(run.run_id, owner=visit.visitor):
-        raise ConfigError("There is no stopped training here to go on with.")
+        raise ConfigError("There is no stopped training here to resume.")
 
 
 def planned(context: Context, visit: Visit, settings: dict[str, Any]) -> tuple[str, str]:

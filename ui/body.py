@@ -166,7 +166,7 @@ def check_json(body: bytes) -> None:
     except RecursionError as error:
         raise BodyRefused(400, "The request is nested too deeply.") from error
     except UnicodeEncodeError as error:
-        raise BodyRefused(400, "The request holds half a character.") from error
+        raise BodyRefused(400, "The request holds a broken character.") from error
     except ValueError:
         return
     layer, depth = [value], 0
@@ -176,7 +176,9 @@ def check_json(body: bytes) -> None:
             raise BodyRefused(400, "The request is nested too deeply.")
         dicts = [each for each in layer if isinstance(each, dict)]
         if any(_URL.match(each["path"]) for each in dicts if isinstance(each.get("path"), str)):
-            raise BodyRefused(400, "Upload the file itself; this app fetches none from elsewhere.")
+            raise BodyRefused(
+                400, "Upload the file itself; this app does not fetch it from elsewhere."
+            )
         inner = [below for each in dicts for below in each.values()]
         inner += [below for each in layer if isinstance(each, list) for below in each]
         layer = [each for each in inner if isinstance(each, (dict, list))]
@@ -185,7 +187,7 @@ def check_json(body: bytes) -> None:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise BodyRefused(400, "The request holds a number that is none, or that has no end.")
+        raise BodyRefused(400, "The request holds a number that is not finite.")
     return value
 
 

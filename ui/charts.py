@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trainer.figures import percent
 from trainer.suggest import smooth_centered
 from ui.fold import Fold
 
@@ -41,7 +42,7 @@ def loss_chart(fold: Fold) -> dict[str, Any]:
     best = [epoch for epoch in fold.epochs if epoch.best]
     marks = []
     if best:
-        label = f"best {best[-1].valid_accuracy:.1%}"
+        label = f"best {percent(best[-1].valid_accuracy)}"
         x, y = best[-1].step, best[-1].valid_accuracy
         marks.append({"x": x, "y": y, "label": label, "role": "best", "axis": "right"})
     return {"series": lines, "shade": _phase_shades(fold), "marks": marks, "x_range": _steps(fold)}

@@ -125,7 +125,7 @@ def _value(name: str, value: Any) -> Any:
     if name in CHOICES or isinstance(getattr(config_for(), name), bool):
         return value  # checked by the config
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ConfigError(f"{label} is empty or no number; type one.")
+        raise ConfigError(f"{label} is empty or not a number; type one.")
     if name in _ZERO_IS_AUTO and value == 0:
         return None
     if isinstance(getattr(config_for(), name), float):

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from trainer.figures import percent
 from trainer.menu import MENU
-from ui.words import millions, percent
+from ui.words import millions
 
 OTHER = "other"
 SOURCES = [("Examples", "examples"), ("Hugging Face Hub", "hub"), ("Upload a zip", "upload")]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.sheet import read_sheet
+from trainer.figures import percent
 from trainer.hub_client import HUB_PREFIX
 from trainer.menu import menu_model
-from ui.words import count, millions, percent, shorten, text
+from ui.words import count, millions, shorten, text
 
 MAX_CLASSES = 60
 """Class bars shown; the rest is counted."""

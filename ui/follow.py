@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from trainer.figures import rate
 from trainer.jobs import PUBLISHING
 from trainer.menu import MENU
 from trainer.runner import Run
@@ -32,7 +33,7 @@ from ui.result_view import end_card, reading_help, run_bar, sweep_verdict, train
 from ui.runs_menu import predict_choices, run_choices
 from ui.sweep_charts import measured_chart, race_chart, sweep_chart
 from ui.visit import PLACES, Visit
-from ui.words import count, rate, shorten, text
+from ui.words import count, shorten, text
 
 FRESH_SECONDS, BUSY_SECONDS, IDLE_SECONDS = 0.5, 1.0, 4.0
 """Between two looks: at what was begun a moment ago, at what runs, and while nothing does. A look

@@ -43,7 +43,7 @@ class Joins:
         if near + self._arriving[address] >= self._most:
             raise BodyRefused(
                 429,
-                f"{self._most} clicks that came from your network wait already. Try again in a few "
+                f"{self._most} clicks from your network are already waiting. Try again in a few "
                 "seconds.",
             )
         self._arriving[address] += 1

@@ -16,6 +16,7 @@ from trainer.data.picture import decode
 from trainer.data.sheet import read_sheet
 from trainer.errors import PictureError
 from trainer.events import Failed, Predicted
+from trainer.figures import duration, percent
 from trainer.jobs import THUMBNAILS, Job
 from trainer.limits import Limits
 from trainer.runner import Run
@@ -24,7 +25,7 @@ from ui.context import Context
 from ui.result_view import end_card
 from ui.temp import new_folder, received
 from ui.visit import Visit
-from ui.words import percent, seconds, shorten, text
+from ui.words import shorten, text
 
 PATIENCE_SECONDS = 120.0
 """Longest wait for an answer; a first one may load the worker and download a model."""
@@ -72,7 +73,7 @@ async def predict(
     finally:  # also where the visitor has left
         context.runner.stop(run.run_id)
         shutil.rmtree(answers.folder / THUMBNAILS, ignore_errors=True)
-    message = f"No answer within {seconds(PATIENCE_SECONDS)}; somebody's runs may be before yours."
+    message = f"No answer within {duration(PATIENCE_SECONDS)}; somebody's runs may be before yours."
     yield replace(answers, failed=Failed(error="Timeout", message=message))
 
 

@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 
 from trainer.events import Evaluated
+from trainer.figures import duration, percent, rate
 from trainer.margin import wilson_interval
 from trainer.runner.folder import Run
 from ui.data_view import sheet_html
 from ui.fold import Fold
-from ui.words import count, percent, rate, seconds, shorten, text
+from ui.words import count, shorten, text
 
 KINDS = {
     "sweep": "LR sweep",
@@ -29,12 +30,12 @@ def run_bar(
     if run.status == "queued":
         before = count(position, "run") + " before it" if position else "next in line"
         if wait_seconds is not None:
-            before += f", at least {seconds(wait_seconds)}"
+            before += f", at least {duration(wait_seconds)}"
         words = before if warm else "starting up, about 15 s the first time"
         return _bar(name, f"waiting: {words}", None)
     if fold.waiting is not None:
         wait = fold.waiting
-        left = f", {seconds(wait.seconds_left)} left" if wait.seconds_left is not None else ""
+        left = f", {duration(wait.seconds_left)} left" if wait.seconds_left is not None else ""
         share = wait.done / wait.total if wait.total > 1 else None
         return _bar(name, f"{wait.text}{left}", share)
     if run.kind == "sweep" and fold.sweep_steps:
@@ -61,7 +62,7 @@ def training_words(fold: Fold) -> str:
         parts.append(f"validation accuracy {percent(fold.epochs[-1].valid_accuracy)}")
     parts.append(f"{step.images_per_second:.0f} images/s")
     if step.seconds_left is not None:
-        parts.append(f"{seconds(step.seconds_left)} left")
+        parts.append(f"{duration(step.seconds_left)} left")
     return " · ".join(parts)
 
 
@@ -112,7 +113,7 @@ def sweep_verdict(run: Run | None, fold: Fold) -> str:
         title += f" (usable: {rate(low)} to {rate(high)})"
     return (
         f'<div class="lab-card"><h3>{title}</h3><p>{text(swept.reason)}</p>'
-        f'<p class="quiet">{len(swept.lrs)} rates in {seconds(swept.seconds)}. '
+        f'<p class="quiet">{len(swept.lrs)} rates in {duration(swept.seconds)}. '
         "Click the curve to choose another rate.</p></div>"
     )
 
@@ -211,7 +212,7 @@ def _done_card(folder: Path, fold: Fold, result: Evaluated) -> str:
     worst = sheet_html(folder / "worst", "Most confident mistakes (true class → answer)", big=True)
     none_wrong = "<p class='lab-quiet'>No mistakes on the validation pictures.</p>"
     return (
-        f'<div class="lab-card"><h3>Trained in {seconds(done.seconds)}</h3>'
+        f'<div class="lab-card"><h3>Trained in {duration(done.seconds)}</h3>'
         f'<p class="big">{percent(done.valid_accuracy)}</p><p>{right}; with other pictures like '
         f"these, expect {margin}.</p>"
         f'<p class="quiet">Best: {text(done.best_epoch)} · learning rate {rate(done.lr)}</p>'

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from trainer.events import Swept
+from trainer.figures import rate
 from trainer.suggest import smooth_centered
 from ui.charts import empty_chart, series
 from ui.fold import Fold
-from ui.words import rate
 
 RULE_NAMES = {
     "valley": "valley",

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from trainer.errors import ModelError
+from trainer.figures import rate
 from trainer.runner import Run
 from ui import actions
 from ui.chart import picked_x
@@ -26,7 +27,6 @@ from ui.recipes import recipe_script
 from ui.runs_menu import predict_choices
 from ui.tabs_wiring import wire_tabs
 from ui.visit import Visit, visit_from
-from ui.words import rate
 
 
 def wire(demo: gr.Blocks, page: Page, context: Context) -> None:
@@ -202,7 +202,7 @@ def _wire_sweep(page: Page, context: Context) -> None:
         actions.checked_rate(chosen)
         where = "picked on the sweep's curve" if fold and fold.picked else "suggested by the sweep"
         return {
-            page.train.lr: gr.Textbox(value=f"{chosen:.2e}", info=where),
+            page.train.lr: gr.Textbox(value=rate(chosen, 2), info=where),
             page.tabs: gr.Tabs(selected="train"),
         }
 

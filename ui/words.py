@@ -1,36 +1,6 @@
-"""Numbers and states as people read them. Every string from outside is escaped here for HTML."""
+"""Counts and names as people read them. Every string from outside is escaped here for HTML."""
 
 import html
-import math
-
-
-def rate(value: float | None) -> str:
-    """A learning rate: 3.2e-3, 1e-2."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-
-
-def percent(fraction: float | None, digits: int = 1) -> str:
-    """98.3 %."""
-    if fraction is None or not math.isfinite(fraction):
-        return "–"
-    return f"{fraction * 100:.{digits}f} %"
-
-
-def seconds(value: float | None) -> str:
-    """0.4 s, 12 s, 1 min 20 s, 2 h 5 min."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value < 10:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def count(value: int, one: str, many: str | None = None) -> str:

@@ -6,6 +6,7 @@ Pure: a function from the facts to findings, so that wording changes need no new
 from collections.abc import Iterator
 
 from trainer.data.report import Check, Finding, Twin
+from trainer.figures import percent
 
 TINY_SIDE = 32
 """Pixels; a short side below it counts as tiny. The smallest input timm's CNNs are used with."""
@@ -76,15 +77,16 @@ def too_many_failed(check: Check) -> str:
     named = ", ".join(f"{each.name} ({each.reason})" for each in check.failed[:3])
     more = ", …" if len(check.failed) > 3 else ""
     return (
-        f"{_undecoded(check)}, more than {FAILED_SHARE:.0%}: {named}{more}. Something is wrong "
-        "with the files as a whole. Replace them or take them out, or choose another dataset."
+        f"{_undecoded(check)}, more than {percent(FAILED_SHARE, 0)}: {named}{more}. Something "
+        "is wrong with the files as a whole. Replace them or take them out, or choose another "
+        "dataset."
     )
 
 
 def _undecoded(check: Check) -> str:
     num = len(check.failed)
     total = check.num_pictures + num
-    return f"{num:,} of {total:,} pictures ({check.failed_share:.1%}) cannot be decoded"
+    return f"{num:,} of {total:,} pictures ({percent(check.failed_share)}) cannot be decoded"
 
 
 def _left_out(check: Check) -> Iterator[Finding]:
@@ -149,8 +151,8 @@ def _balance(check: Check) -> Iterator[Finding]:
     text = (
         f"Class {largest!r} has {check.imbalance:.1f} times the training pictures of {smallest!r} "
         f"({max(train):,} and {min(train):,}). Always answering {largest!r} is already right for "
-        f"{max(train) / sum(train):.0%} of them: look at the accuracy of each class, or add "
-        f"pictures of {smallest!r}."
+        f"{percent(max(train) / sum(train), 0)} of them: look at the accuracy of each class, or "
+        f"add pictures of {smallest!r}."
     )
     yield Finding("warning", text)
 
@@ -164,7 +166,7 @@ def _few(check: Check) -> Iterator[Finding]:
     if 0 < sum(valid) < FEW_VALID:
         text = (
             f"Only {sum(valid)} validation pictures: each moves the accuracy by "
-            f"{1 / sum(valid):.1%}. Small differences between runs mean nothing."
+            f"{percent(1 / sum(valid))}. Small differences between runs mean nothing."
         )
         yield Finding("warning", text)
 
@@ -172,8 +174,8 @@ def _few(check: Check) -> Iterator[Finding]:
 def _tiny(check: Check) -> Iterator[Finding]:
     if check.tiny_share > 0:
         text = (
-            f"{check.tiny_share:.0%} of the pictures are under {TINY_SIDE} pixels on the short "
-            "side and will be enlarged; a smaller image size trains faster and loses nothing."
+            f"{percent(check.tiny_share, 0)} of the pictures are under {TINY_SIDE} pixels on the "
+            "short side and will be enlarged; a smaller image size trains faster and loses nothing."
         )
         yield Finding("info", text)
 

@@ -115,7 +115,7 @@ def _refuse_bad_classes(tree: Tree, found: dict[str, _Classes]) -> None:
         )
     if len(train) == 1:
         raise DatasetError(
-            f"{tree.title!r} has one class only, {next(iter(train))!r}; it takes at least two. "
+            f"{tree.title!r} has only one class, {next(iter(train))!r}; it takes at least two. "
             "Put the pictures of each class into a folder of its own."
         )
     for role, classes in found.items():

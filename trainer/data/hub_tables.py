@@ -28,6 +28,7 @@ from trainer.data.names import natural_key, printable
 from trainer.data.room import ensure_room
 from trainer.data.split import split_off, split_rule
 from trainer.errors import DatasetError
+from trainer.figures import percent
 from trainer.limits import Limits
 
 MAX_BAD_SHARE = 0.05
@@ -177,8 +178,8 @@ def _refuse_bad_rows(title: str, rows: Mapping[str, _Rows]) -> None:
         reason, count = bad.most_common(1)[0]
         raise DatasetError(
             f"Of the {num_rows:,} rows of the dataset {title}, {bad.total():,} cannot be used, "
-            f"more than {MAX_BAD_SHARE:.0%}. The most frequent reason, {count:,} times: a row "
-            f"{reason}. Choose another dataset."
+            f"more than {percent(MAX_BAD_SHARE, 0)}. The most frequent reason, {count:,} times: a "
+            f"row {reason}. Choose another dataset."
         )
 
 

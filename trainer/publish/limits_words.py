@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from trainer.data.findings import FEW_TRAIN
 from trainer.events import Evaluated, Started
+from trainer.figures import percent
 from trainer.margin import wilson_interval
 from trainer.publish.facts import RunFacts
-from trainer.publish.markup import listed, percent, text
+from trainer.publish.markup import listed, text
 
 FEW_VALID = 10
 """Validation pictures of a class below which its row of the table is hardly a figure."""

@@ -71,26 +71,6 @@ def bullets(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def percent(share: float | None) -> str:
-    """0.9806 -> 98.1 %; a dash where there is none."""
-    return "–" if share is None else f"{share * 100:.1f} %"
-
-
-def rate(lr: float | None) -> str:
-    """0.0056 -> 5.6e-3; a dash where there is none."""
-    if lr is None:
-        return "–"
-    mantissa, exponent = f"{lr:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
-
-
-def duration(seconds: float) -> str:
-    """9.5 s, 132 s, 24 min, 3.1 h."""
-    if seconds < 600:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def listed(names: Sequence[str], most: int) -> str:
     """Names as text, with the number of those left away."""
     shown = ", ".join(text(name) for name in names[:most])

@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 
 from trainer.events import EpochDone, Evaluated
+from trainer.figures import percent, rate
 from trainer.margin import wilson_interval
 from trainer.metrics import NUM_BINS
 from trainer.publish.facts import FoundRate, RunFacts
-from trainer.publish.markup import percent, plain, rate
+from trainer.publish.markup import plain
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import: only where something is drawn
     from matplotlib.axes import Axes

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trainer.errors import HubError, UserError
 from trainer.events import Preflight
@@ -14,6 +14,8 @@ from trainer.publish.target import Target, check_id, look, refuse
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,43 +56,26 @@ def preflight(
     """
     findings: list[tuple[str, str]] = []
 
-    def asked(question: Callable[[], str]) -> bool:
+    def asked(question: Callable[[], tuple[str, Answer]]) -> Answer | None:
         try:
             with refusals(wish.repo_id, token):
-                findings.append(("ok", persist(question)))
+                words, answer = persist(question)
         except UserError as error:
             findings.append(("problem", str(error)))
-        return findings[-1][0] == "ok"
+            return None
+        findings.append(("ok", words))
+        return answer
 
-    account: list[Account] = []
-
-    def login() -> str:
-        account.append(account_of(api, token))
-        if account[0].read_only:
-            raise HubError(
-                f"The token of {account[0].name} may only read. Make one with the right to write "
-                "in the settings of your page on the Hub, and log in with it."
-            )
-        return f"Signed in as {account[0].name}, who may write."
-
-    target: list[Target] = []
-
-    def namespace() -> str:
-        target.append(target_of(wish, account[0]))
-        return f"{target[0].repo_id} is yours to write to."
-
-    def readme(card: Callable[[str], str]) -> str:
-        check_card(card(target[0].repo_id), wish.kind)
-        return "its card is one that the Hub takes."
-
-    if asked(login) and asked(namespace):
-        asked(lambda: _place(api, target[0], token))
-        if card is not None:
-            asked(lambda: readme(card))
+    account = asked(lambda: _login(api, token))
+    target = asked(lambda: _namespace(wish, account)) if account else None
+    if target:
+        asked(lambda: _place(api, target, token))
+        if card:
+            asked(lambda: _readme(card(target.repo_id), target))
     return Preflight(
         ok=all(level == "ok" for level, _ in findings),
-        repo_id=target[0].repo_id if target else wish.repo_id,
-        user=account[0].name if account else "",
+        repo_id=target.repo_id if target else wish.repo_id,
+        user=account.name if account else "",
         kind=wish.kind,
         findings=tuple(findings),
     )
@@ -120,10 +105,30 @@ def target_of(wish: Wish, account: Account) -> Target:
     return Target(repo_id=repo_id, kind=wish.kind, public=wish.public)
 
 
-def _place(api: "HfApi", target: Target, token: str) -> str:
+def _login(api: "HfApi", token: str) -> tuple[str, Account]:
+    account = account_of(api, token)
+    if account.read_only:
+        raise HubError(
+            f"The token of {account.name} may only read. Make one with the right to write "
+            "in the settings of your page on the Hub, and log in with it."
+        )
+    return f"Signed in as {account.name}, who may write.", account
+
+
+def _namespace(wish: Wish, account: Account) -> tuple[str, Target]:
+    target = target_of(wish, account)
+    return f"{target.repo_id} is yours to write to.", target
+
+
+def _place(api: "HfApi", target: Target, token: str) -> tuple[str, Target]:
     standing = look(api, target, token)
     visible = "for everybody to see" if target.public else "private: only you can see it"
     if standing is None:
-        return f"the name is free; it will be made, {visible}."
+        return f"the name is free; it will be made, {visible}.", target
     refuse(target, standing)
-    return f"it exists and will be brought up to date, {visible}."
+    return f"it exists and will be brought up to date, {visible}.", target
+
+
+def _readme(card: str, target: Target) -> tuple[str, Target]:
+    check_card(card, target.kind)
+    return "its card is one that the Hub takes.", target

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trainer.events import Evaluated
+from trainer.figures import percent
 from trainer.margin import wilson_interval
 from trainer.publish.facts import RunFacts
 from trainer.publish.limits_words import limits
-from trainer.publish.markup import bullets, folded, listed, percent, table, text
+from trainer.publish.markup import bullets, folded, listed, table, text
 from trainer.publish.story import UNKNOWN, again, footprint, pictures, shown, training
 from trainer.publish.usage import usage
 

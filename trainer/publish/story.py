@@ -5,14 +5,12 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from trainer.config import Config, command_line
+from trainer.figures import duration, percent, rate
 from trainer.publish.facts import FoundRate, RunFacts
 from trainer.publish.markup import (
     bullets,
-    duration,
     fenced,
     folded,
-    percent,
-    rate,
     table,
     text,
 )

@@ -50,7 +50,7 @@ def load_back(api: "HfApi", target: Target, commit: str, token: str) -> LoadedMo
         try:
             return load_model(folder)
         except ModelError as error:
-            raise HubError(f"What the Hub sends back is no model. {error}") from error
+            raise HubError(f"What the Hub sends back is not a model. {error}") from error
 
 
 def pictures_for(loaded: LoadedModel, run_folder: Path | None) -> Sequence[Tensor]:

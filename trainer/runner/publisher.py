@@ -151,7 +151,9 @@ class Publisher:
             if same or each.run.owner == owner or each.login == login:
                 raise BusyError(f"You are {places.what} already. Wait for it to end.")
         if len(others) >= places.at_once:
-            raise BusyError(f"Others are {places.what}. Try again in a minute; nothing is lost.")
+            raise BusyError(
+                f"Others are {places.what} just now. Try again in a minute; nothing is lost."
+            )
 
     def _start(self, run: Run) -> "subprocess.Popen[str]":
         scratch = Path(run.folder) / SCRATCH

@@ -279,16 +279,16 @@ class Runner:
         limits = self._limits
         if mine >= limits.max_waiting_each:
             raise BusyError(
-                f"You have {mine} runs that run or wait already. Stop one, or wait for it to end."
+                f"You already have {mine} runs running or waiting. Stop one, or wait for it to end."
             )
         near = sum(each.sender == sender for each in waiting) if sender else 0
         share = limits.max_waiting * (3 if kind in SHORT else 2) // 4
         if near >= max(1, share):
             raise BusyError(
-                f"{near} runs wait already that came from your network. Try again in a few minutes."
+                f"{near} runs from your network are already waiting. Try again in a few minutes."
             )
         if len(waiting) >= limits.max_waiting:
-            raise BusyError(f"{len(waiting)} runs wait already. Try again in a few minutes.")
+            raise BusyError(f"{len(waiting)} runs are already waiting. Try again in a few minutes.")
         if free_bytes(self.root) < limits.min_free_bytes:
             clean(self.root, limits)
             free = free_bytes(self.root)
