@@ -268,6 +268,16 @@ def test_in_words_an_error_goes_to_standard_error_alone(trained: Answer) -> None
     assert answer.err.count("\n") == 1
 
 
+def test_in_words_the_reason_for_a_rate_is_given_once(folder: Path) -> None:
+    words = ["--freeze-epochs", "0", "--epochs", "1", "--no-verify", "--num-steps", "30"]
+    answer = _run("train", str(folder), *TINY, *words, "--repeats", "1", "--output-dir", "said")
+    assert answer.code == 0
+    (suggested,) = [each for each in answer.out.splitlines() if each.startswith("Suggested ")]
+    reason = suggested.split(". ", 1)[1]
+    assert len(reason) > 20
+    assert answer.out.count(reason) == 1
+
+
 def test_a_picture_that_cannot_be_read_is_answered_and_the_others_too(trained: Answer) -> None:
     assert trained.code == 0
     Path("good.png").write_bytes(png("red", (8, 8)))

@@ -51,11 +51,16 @@ class WordPrinter:
     def __init__(self) -> None:
         self._bar: tqdm | None = None
         self._text = ""
+        self._reason = ""
 
     def show(self, event: Event, folder: Path) -> None:
         if isinstance(event, (Progress, Step, SweepStep)):
             self._advance(*_progress(event))
             return
+        if isinstance(event, Note) and event.text == self._reason:
+            return  # the sweep has just said it
+        if isinstance(event, Swept):
+            self._reason = event.reason
         self.close()
         for line in words(event, folder):
             stream = sys.stderr if isinstance(event, Failed) else sys.stdout

@@ -162,9 +162,8 @@ def _elsewhere(trials: Trials, lr: float) -> str:
         if distance[near] > 0.3:
             continue
         if np.isfinite(trials.loss[near]):
-            found = f"{percent(trials.accuracy[near])} at a loss of {trials.loss[near]:.3g}"
+            found = f"gives {percent(trials.accuracy[near])} at a loss of {trials.loss[near]:.3g}"
         else:
-            found = "the loss blows up"
-        words.append(f"at {rate(trials.lrs[near])} {found}")
-    text = ", ".join(words)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+            found = "makes the loss blow up"
+        words.append(f"{rate(trials.lrs[near])} {found}")
+    return f"For comparison, {' and '.join(words)}." if words else ""
