@@ -1,4 +1,4 @@
-"""Thirty-nine hostile or odd archives, and what reading them costs: run as a child process.
+"""Forty hostile or odd archives, and what reading them costs: run as a child process.
 
 `LRLAB_CACHE=… python tests/hostile_zips.py FOLDER` prints JSON: for each archive how it ended, how
 long it took, and by how much a process that reads it alone grew at its peak.
@@ -82,6 +82,16 @@ def _near_the_limit() -> bytes:
     data = _crowded(Limits().max_archive_entries)
     last = data.rindex(b"cats/")
     return data[:last] + b"../s/" + data[last + 5 :]
+
+
+def _declared(num_entries: int, num_bytes: int) -> bytes:
+    """Empty entries, each of which is said to unpack to so many bytes."""
+    data = bytearray(_crowded(num_entries))
+    at = data.index(b"PK\1\2")
+    for _ in range(num_entries):
+        struct.pack_into("<I", data, at + 24, num_bytes)
+        at += 46 + sum(struct.unpack_from("<3H", data, at + 28))
+    return bytes(data)
 
 
 def commented(num_entries: int) -> bytes:
@@ -170,6 +180,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a password": _encrypted,
     "100,000 entries": lambda: _crowded(100_000),
     "60,000 entries, the last leads outside": _near_the_limit,
+    "60,000 entries that declare 19 MB each": lambda: _declared(60_000, 19_000_000),
     "comments of 64 MB": lambda: commented(1_000),
     "comments of 64 MB, zip64": lambda: as_zip64(commented(1_000)),
     "a name that is no UTF-8": lambda: zipped({"cats/\u00e9\u00e9.png": png(50)}).replace(

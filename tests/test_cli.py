@@ -24,9 +24,11 @@ from trainer.__main__ import main
 from trainer.cli import _same_dataset
 from trainer.data import load_data
 from trainer.errors import CheckpointError
-from trainer.events import Done, Event, Planned, Progress, Step, Stopped
+from trainer.events import Done, Event, Note, Planned, Progress, Step, Stopped, Swept
 from trainer.jobs import Job, execute
+from trainer.printing import WordPrinter
 from trainer.runner.folder import create_run, record
+from trainer.sweep import rate_from
 
 ROOT = Path(__file__).parents[1]
 TINY = [
@@ -276,6 +278,34 @@ def test_in_words_the_reason_for_a_rate_is_given_once(folder: Path) -> None:
     reason = suggested.split(". ", 1)[1]
     assert len(reason) > 20
     assert answer.out.count(reason) == 1
+
+
+def test_in_words_a_sweep_without_a_suggestion_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    swept = Swept(lrs=(), losses=(), suggestions={}, suggested_lr=None, reason="Only noise.")
+    printer = WordPrinter()
+    for event in (Note(text="Before."), swept, rate_from(swept, 1e-2)[1], Note(text="After.")):
+        printer.show(event, Path())
+    assert capsys.readouterr().out.splitlines() == [
+        "  Before.",
+        "Suggested learning rate: none. Only noise.",
+        "  Training with 1e-2 instead.",
+        "  After.",
+    ]
+
+
+def test_in_words_a_rate_lies_within_its_usable_range(capsys: pytest.CaptureFixture[str]) -> None:
+    swept = Swept(
+        lrs=(),
+        losses=(),
+        suggestions={},
+        suggested_lr=5.864e-4,
+        usable=(5.864e-4, 1.9e-3),
+        reason="",
+    )
+    WordPrinter().show(swept, Path())
+    assert "rate: 5.86e-4 (usable: 5.86e-4 to 1.9e-3)" in capsys.readouterr().out
 
 
 def test_a_picture_that_cannot_be_read_is_answered_and_the_others_too(trained: Answer) -> None:

@@ -196,9 +196,7 @@ def test_a_question_takes_no_place_of_a_publication_and_is_soon_ended(
     _wait(lambda: all(_ended(run) for run in asked), 30)
     last = _last(asked[0])
     assert isinstance(last, Failed)
-    assert last.message == (
-        "The question ended before it was over (it took more than 3 s). Try again."
-    )
+    assert last.message == ("The question did not finish (it took more than 3.0 s). Try again.")
 
 
 def test_nobody_has_two_places_by_another_name_login_or_sign_in(

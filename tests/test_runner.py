@@ -188,7 +188,7 @@ def test_the_queue_is_in_order_and_fair_and_quick_runs_do_not_wait(
     third = runner.submit(_train(LONG), owner="a")
     _wait(lambda: _steps(runner, first))
     assert [runner.position(run.run_id) for run in (first, second, third)] == [0, 1, 2]
-    with pytest.raises(BusyError, match="You already have 2 runs"):
+    with pytest.raises(BusyError, match="may have at once, running or waiting: 2"):
         runner.submit(_train(1), owner="a")
     fourth = runner.submit(_train(LONG), owner="d")
     with pytest.raises(BusyError, match="4 runs are already waiting"):

@@ -257,7 +257,7 @@ def test_labels_that_are_noise_give_no_rate_and_the_run_uses_its_fallback() -> N
     rate, note = rate_from(swept, 0.01)
     assert rate == 0.01
     assert "No usable signal" in note.text
-    assert "Training with 0.01 instead" in note.text
+    assert "Training with 1e-2 instead" in note.text
 
 
 def test_without_a_check_a_range_that_is_too_low_gives_no_rate() -> None:

@@ -15,7 +15,8 @@ def rate(lr: float | None, digits: int = 1) -> str:
     if lr is None or not math.isfinite(lr):
         return _NONE
     mantissa, exponent = f"{lr:.{digits}e}".split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -26,7 +27,7 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """0.4 s, 12 s, 1 min 20 s, 2 h 5 min; a dash where there is none."""
+    """0.4 s, 12 s, 1 min 20 s, 30 min, 2 h 5 min; a dash where there is none."""
     if seconds is None or not math.isfinite(seconds):
         return _NONE
     if seconds < 9.95:
@@ -35,5 +36,6 @@ def duration(seconds: float | None) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = whole // 60
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")

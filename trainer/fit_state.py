@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer import disk
 from trainer.checkpoint import Checkpoint, save_checkpoint
 from trainer.data.room import touch
-from trainer.errors import CheckpointError, ConfigError
+from trainer.errors import CheckpointError, ConfigError, ModelError
 from trainer.events import Event, Note, Progress
 from trainer.features import made_from
 from trainer.figures import rate
@@ -175,13 +175,19 @@ def save(run: Fit) -> Path:
 
 
 def _check_finite(run: Fit) -> None:
-    for value in run.learner.model.state_dict().values():
-        if not bool(torch.isfinite(value).all()):
-            raise ConfigError(
-                f"The weights are no longer finite at step {run.at.step}, at the rate "
-                f"{rate(run.at.lr)}: the rate is too high for this model. Train again with a "
-                "tenth of it. The last checkpoint is from before that."
-            )
+    values = run.learner.model.state_dict().values()
+    if all(bool(torch.isfinite(value).all()) for value in values):
+        return
+    if run.at.lr is None:
+        raise ModelError(
+            f"The weights of {run.learner.config.model_name} are not finite at step {run.at.step}, "
+            "before a rate was chosen. Choose another model."
+        )
+    raise ConfigError(
+        f"The weights are no longer finite at step {run.at.step}, at the rate "
+        f"{rate(run.at.lr)}: the rate is too high for this model. Train again with a "
+        "tenth of it. The last checkpoint is from before that."
+    )
 
 
 def restore(run: Fit, checkpoint: Checkpoint) -> None:

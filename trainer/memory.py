@@ -39,8 +39,9 @@ def smaller(at_once: int, batch_size: int, *, fewest: int = 1) -> int:
     if at_once <= fewest:
         count = "one image" if at_once == 1 else f"{at_once} images"
         raise TooBigError(
-            f"There is not enough memory even for {count} at a time, the least that a step of "
-            f"{batch_size} images can be split into. Try a smaller image_size or a smaller model."
+            f"There is not enough memory even for {count} at a time, the smallest part that a "
+            f"step of {batch_size} images can be split into. Try a smaller image_size or a "
+            "smaller model."
         )
     return max(fewest, at_once // 2)
 

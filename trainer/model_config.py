@@ -118,7 +118,7 @@ def _architecture(values: Mapping[str, Any], what: str) -> str:
             f"The {what} has a config.json that names no architecture, so it is not a timm model."
         )
     if not isinstance(name, str) or len(name) > 100:
-        raise ModelError(f"The {what} has an architecture that is no name.")
+        raise ModelError(f"The {what} has an architecture that is not a name.")
     return name  # the architecture's own check says what it could have meant
 
 
@@ -143,7 +143,7 @@ def _model_args(args: Any, what: str) -> dict[str, Any]:
             taken[name] = value
         else:
             raise ModelError(
-                f"The {what} is built with model_args that are not accepted from others: {shown}. "
+                f"The {what} is built with model_args that this app does not accept: {shown}. "
                 "Choose a model whose architecture is just as timm has it."
             )
     return taken
@@ -200,7 +200,7 @@ def _class_names(names: Any, count: int, what: str) -> tuple[str, ...]:
             raise ModelError(f"The {what} has label_names for classes that it does not have.")
         names = [names.get(number, number) for number in numbers]
     if not isinstance(names, list):
-        raise ModelError(f"The {what} has label_names that are no list.")
+        raise ModelError(f"The {what} has label_names that are not a list.")
     if len(names) != count:
         raise ModelError(
             f"The {what} has {len(names):,} label_names for {count:,} classes, so nothing says "

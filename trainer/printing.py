@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -57,8 +58,11 @@ class WordPrinter:
         if isinstance(event, (Progress, Step, SweepStep)):
             self._advance(*_progress(event))
             return
-        if isinstance(event, Note) and event.text == self._reason:
-            return  # the sweep has just said it
+        if isinstance(event, Note) and self._reason:
+            # The note of the rate begins with what the sweep has just said.
+            event = replace(event, text=event.text.removeprefix(self._reason).strip())
+            if not event.text:
+                return
         if isinstance(event, Swept):
             self._reason = event.reason
         self.close()
@@ -111,7 +115,8 @@ def words(event: Event, folder: Path) -> Iterator[str]:
         case Swept():
             yield from (f"  {name:16} {rate(lr, 2)}" for name, lr in event.suggestions.items())
             chosen = "none" if event.suggested_lr is None else rate(event.suggested_lr, 2)
-            range_ = " (usable: {} to {})".format(*map(rate, event.usable)) if event.usable else ""
+            usable = " to ".join(rate(each, 2) for each in event.usable or ())
+            range_ = f" (usable: {usable})" if usable else ""
             yield f"Suggested learning rate: {chosen}{range_}. {event.reason}"
         case Done():
             yield (

@@ -229,4 +229,4 @@ def rate_from(swept: Swept, fallback: float) -> tuple[float, Note]:
         lr, top = swept.ceiling / 3, rate(swept.ceiling)
         text = f"Training with {rate(lr)}, a third of {top}, from where the loss only rises."
         return lr, Note(text=f"{swept.reason} {text}")
-    return fallback, Note(text=f"{swept.reason} Training with {fallback:g} instead.")
+    return fallback, Note(text=f"{swept.reason} Training with {rate(fallback)} instead.")

@@ -109,11 +109,11 @@ def raced(
         if steps < FEWEST_RACE_STEPS:
             return
         losses = []
-        for number, rate in enumerate(lrs):
+        for number, tried in enumerate(lrs):
             with restored(learner.model):
                 turn = (number, len(lrs))
                 fit = fit_briefly(
-                    learner, phase, rate, steps, everything, text="The race", turn=turn
+                    learner, phase, tried, steps, everything, text="The race", turn=turn
                 )
                 losses.append((yield from fit))
     names = ("too low", "suggested", "too high")
@@ -162,8 +162,10 @@ def _elsewhere(trials: Trials, lr: float) -> str:
         if distance[near] > 0.3:
             continue
         if np.isfinite(trials.loss[near]):
-            found = f"gives {percent(trials.accuracy[near])} at a loss of {trials.loss[near]:.3g}"
+            found = (
+                f"is right on {percent(trials.accuracy[near])} at a loss of {trials.loss[near]:.3g}"
+            )
         else:
             found = "makes the loss blow up"
         words.append(f"{rate(trials.lrs[near])} {found}")
-    return f"For comparison, {' and '.join(words)}." if words else ""
+    return f"For comparison, {', and '.join(words)}." if words else ""

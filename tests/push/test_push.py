@@ -164,7 +164,7 @@ def test_a_hub_that_asks_for_an_hour_is_not_waited_for(hub, client, model):
     hub.faults = Faults(status=429, headers={"Retry-After": "3600"}, only="/commit/main")
     answer = client.push(model, "ada/later")
     assert (answer["code"], answer["error"]) == (2, "HubError")
-    assert "60 min" in answer["message"] and "push again" in answer["message"]
+    assert "It asks to wait 1 h" in answer["message"] and "push again" in answer["message"]
 
 
 def test_preflight_names_every_problem_and_makes_nothing(hub, client):

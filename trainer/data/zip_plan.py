@@ -52,21 +52,31 @@ def plan(infos: list[ZipInfo], *, archive_bytes: int, limits: Limits) -> ZipPlan
     if len(infos) > limits.max_archive_entries:
         raise too_many_entries(len(infos), limits)
     _refuse_places(infos, archive_bytes)
-    files: list[tuple[ZipInfo, str]] = []
-    skipped: list[Skipped] = []
-    taken: dict[str, int] = {}
-    # All are judged before the first is named: a hostile zip is not to cost what a good one may.
-    for info in [each for each in infos if _is_wanted(each, limits)]:
+    chosen: list[ZipInfo] = []
+    left_out: list[tuple[ZipInfo, str]] = []
+    for info in infos:
         parts = _safe_parts(info)
-        shown = printable("/".join(parts))
+        if not parts or info.is_dir() or any(is_litter(part) for part in parts):
+            continue
+        _refuse_entry(info, parts, limits)
         reason = _reason_to_skip(info, parts[-1], limits)
         if reason:
-            skipped.append(Skipped(shown, reason))
+            left_out.append((info, reason))
         else:
-            files.append((info, _distinct([_clean(part) for part in parts], taken)))
-    unpacked = sum(info.file_size for info, _ in files)
+            chosen.append(info)
+    unpacked = sum(info.file_size for info in chosen)
     refuse_size(unpacked, archive_bytes=archive_bytes, limits=limits)
-    return ZipPlan(tuple(files), tuple(skipped))
+    # Named only now: to refuse a hostile zip is not to cost what a good one may.
+    taken: dict[str, int] = {}
+    return ZipPlan(
+        files=tuple(
+            (info, _distinct([_clean(part) for part in _safe_parts(info)], taken))
+            for info in chosen
+        ),
+        skipped=tuple(
+            Skipped(printable("/".join(_safe_parts(info))), reason) for info, reason in left_out
+        ),
+    )
 
 
 def refuse_size(unpacked: int, *, archive_bytes: int, limits: Limits) -> None:
@@ -95,15 +105,6 @@ def too_many_entries(num_entries: int, limits: Limits) -> DatasetError:
         f"The zip has {num_entries:,} entries; the limit is {limits.max_archive_entries:,}. "
         "Use fewer pictures."
     )
-
-
-def _is_wanted(info: ZipInfo, limits: Limits) -> bool:
-    """Whether it is a file to look at; raises `DatasetError` where it condemns the whole zip."""
-    parts = _safe_parts(info)
-    if not parts or info.is_dir() or any(is_litter(part) for part in parts):
-        return False
-    _refuse_entry(info, parts, limits)
-    return True
 
 
 def _safe_parts(info: ZipInfo) -> list[str]:

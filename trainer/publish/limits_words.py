@@ -96,7 +96,7 @@ def _sure(result: Evaluated | None) -> Iterator[str]:
 def _view(facts: RunFacts) -> Iterator[str]:
     look = facts.preprocess
     cropped = look.crop_mode == "center" and look.crop_pct < 1
-    middle = f", and only their middle, {look.crop_pct * 100:.0f} % of the shorter side"
+    middle = f", and only their middle, {percent(look.crop_pct, 0)} of the shorter side"
     size = f"{look.image_size} × {look.image_size} pixels"
     yield f"It sees pictures at {size}{middle if cropped else ''}."
 

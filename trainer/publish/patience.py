@@ -20,6 +20,7 @@ from huggingface_hub import errors, get_session, set_client_factory
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from trainer.errors import HubError
+from trainer.figures import duration
 from trainer.publish.refusals import underlying
 
 RETRIED = (408, 429, 500, 502, 503, 504)
@@ -93,10 +94,9 @@ class Patience:
 
     def _out(self, asked_seconds: float = 0.0) -> HubError:
         if asked_seconds:
-            minutes = f"{asked_seconds / 60:.0f} min"
-            wait = f"It asks to wait {minutes if asked_seconds >= 90 else f'{asked_seconds:.0f} s'}"
+            wait = f"It asks to wait {duration(asked_seconds)}"
         else:
-            wait = f"Waiting for it has taken {_seconds_in(self._lost):.0f} s"
+            wait = f"Waiting for it has taken {duration(_seconds_in(self._lost))}"
         return HubError(
             f"The Hub does not answer as it should ({self._why}). {wait}. Everything is kept here: "
             "check the network and push again later."

@@ -57,6 +57,7 @@ def preflight(
     findings: list[tuple[str, str]] = []
 
     def asked(question: Callable[[], tuple[str, Answer]]) -> Answer | None:
+        """Note the answer's words and hand on what was found; where it is a problem, None."""
         try:
             with refusals(wish.repo_id, token):
                 words, answer = persist(question)
@@ -71,7 +72,7 @@ def preflight(
     if target:
         asked(lambda: _place(api, target, token))
         if card:
-            asked(lambda: _readme(card(target.repo_id), target))
+            asked(lambda: _readme(card(target.repo_id), target.kind))
     return Preflight(
         ok=all(level == "ok" for level, _ in findings),
         repo_id=target.repo_id if target else wish.repo_id,
@@ -120,15 +121,15 @@ def _namespace(wish: Wish, account: Account) -> tuple[str, Target]:
     return f"{target.repo_id} is yours to write to.", target
 
 
-def _place(api: "HfApi", target: Target, token: str) -> tuple[str, Target]:
+def _place(api: "HfApi", target: Target, token: str) -> tuple[str, None]:
     standing = look(api, target, token)
     visible = "for everybody to see" if target.public else "private: only you can see it"
     if standing is None:
-        return f"the name is free; it will be made, {visible}.", target
+        return f"the name is free; it will be made, {visible}.", None
     refuse(target, standing)
-    return f"it exists and will be brought up to date, {visible}.", target
+    return f"it exists and will be brought up to date, {visible}.", None
 
 
-def _readme(card: str, target: Target) -> tuple[str, Target]:
-    check_card(card, target.kind)
-    return "its card is one that the Hub takes.", target
+def _readme(card: str, kind: str) -> tuple[str, None]:
+    check_card(card, kind)
+    return "its card is one that the Hub takes.", None

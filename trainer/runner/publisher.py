@@ -17,6 +17,7 @@ from pathlib import Path
 from trainer.disk import patiently
 from trainer.errors import BusyError
 from trainer.events import Failed, Stopped
+from trainer.figures import duration
 from trainer.jobs import Job
 from trainer.limits import Limits
 from trainer.runner.child import open_log
@@ -200,7 +201,7 @@ class Publisher:
             if room and memory_of(process.pid) > room:
                 why = LACK_OF_MEMORY
             elif time.monotonic() > deadline:
-                why = f"it took more than {taken.places.max_seconds:.0f} s"
+                why = f"it took more than {duration(taken.places.max_seconds)}"
             if why:
                 process.kill()
 
@@ -226,7 +227,7 @@ def _mark(run: Run, why: str) -> None:
         return
     asked = _places_for(run.kind) is QUESTIONS
     what, advice = ("question", "Try again.") if asked else ("publication", UNFINISHED)
-    message = f"The {what} ended before it was over{f' ({why})' if why else ''}. {advice}"
+    message = f"The {what} did not finish{f' ({why})' if why else ''}. {advice}"
     stopped = stop_requested(Path(run.folder))
     event = Stopped(step=0, total_steps=0, message=message)
     append_once(Path(run.folder), event if stopped else Failed(error="HubError", message=message))

@@ -279,7 +279,8 @@ class Runner:
         limits = self._limits
         if mine >= limits.max_waiting_each:
             raise BusyError(
-                f"You already have {mine} runs running or waiting. Stop one, or wait for it to end."
+                "You have as many runs as one visitor may have at once, running or waiting: "
+                f"{mine}. Stop one, or wait for it to end."
             )
         near = sum(each.sender == sender for each in waiting) if sender else 0
         share = limits.max_waiting * (3 if kind in SHORT else 2) // 4

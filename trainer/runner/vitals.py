@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.figures import duration
 from trainer.limits import Limits
 
 BEAT_SECONDS = 2.0
@@ -69,13 +70,13 @@ class Vitals:
         """
         silent = now - self.beat_at
         if silent > (SILENT_SECONDS if ready else WARM_UP_SECONDS):
-            return f"it gave no sign of life for {silent:.0f} s"
+            return f"it gave no sign of life for {duration(silent)}"
         if self.run_began is None:
             return ""
         if room and memory > room * limits.max_memory_percent / 100:
             return LACK_OF_MEMORY
         if now - self.progress_at > limits.max_silent_seconds:
-            return f"it made no progress for {(now - self.progress_at) / 60:.0f} minutes"
+            return f"it made no progress for {duration(now - self.progress_at)}"
         if self.stop_asked is not None and now - self.stop_asked > STOP_SECONDS:
             return "it did not stop when its time was over"
         return ""
