@@ -4,11 +4,15 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    from hub_emulator import HubEmulator
 
 # Before anything reads it at import: no telemetry, no Hub, no tokens, caches of our own.
 _HOME = tempfile.mkdtemp(prefix="lrlab-tests-")
@@ -63,3 +67,14 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", checked)
     yield
+
+
+@pytest.fixture(scope="module")
+def hub() -> "Iterator[HubEmulator]":
+    """A Hub that knows Ada, one for all tests of a file."""
+    from hub_emulator import HubEmulator
+    from hub_tokens import TOKEN
+
+    with HubEmulator() as hub:
+        hub.users[TOKEN] = "ada"
+        yield hub

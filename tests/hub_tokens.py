@@ -14,6 +14,8 @@ from hub_repos import Repo
 
 Roles = Mapping[str, Mapping[str, str]]
 """User to organization to `read`, `contributor`, `write` or `admin`."""
+TOKEN = "hf_canaryTokenOfAda"
+"""What most tests publish with; one that finds it anywhere else has found a leak."""
 _BORN = "2026-01-01T00:00:00.000Z"
 
 

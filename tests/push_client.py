@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hub_tokens import TOKEN
 from pictures import png
 
 ROOT = Path(__file__).resolve().parent.parent
-TOKEN = "hf_canaryTokenOfAda"
 
 
 class Client:

@@ -14,7 +14,8 @@ import yaml
 from hub_cards import card_errors
 from hub_emulator import HubEmulator
 from hub_faults import Faults
-from push_client import ROOT, TOKEN
+from hub_tokens import TOKEN
+from push_client import ROOT
 from test_layers import HEAVY
 from trainer.config import config_for
 from trainer.events import Preflight, Started

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from hub_emulator import HubEmulator, Seen
+from hub_tokens import TOKEN
 from tiny_models import tiny_repo
 
 TESTS = Path(__file__).parent
 HF = Path(sys.executable).with_name("hf")
-TOKEN = "hf_canaryTokenOfAda"
 REPO = "ada/squares"
 NOTES = "more/notes \u00e9.txt"  # in a folder, with a name to quote
 

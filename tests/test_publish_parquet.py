@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 from hub_cards import card_errors
 from hub_client_side import HubClient
 from hub_emulator import HubEmulator
+from hub_tokens import TOKEN
 from pictures import encode, fill, quadrants
 from tiny import collect
 from trainer.config import config_for
@@ -32,7 +33,6 @@ from trainer.publish.bare import bare
 from trainer.publish.dataset_card import escape
 from trainer.publish.parquet import write_checked_dataset, write_dataset
 
-TOKEN = "hf_canaryTokenOfAda"
 PAGE, UNNAMED = "https://huggingface.co/datasets/a/b", "as-its-source-states"
 SECRET = b"Ada Lovelace, 51.5072 N"
 NAMES = ("cats, big", "Füchse/🦊", "no")
@@ -143,13 +143,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
     }
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[TOKEN] = "ada"
-        yield hub
 
 
 @pytest.fixture(scope="module")

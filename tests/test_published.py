@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from hub_emulator import HubEmulator
+from hub_tokens import TOKEN
 from photo_sets import SHARED
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = SHARED / "cats_vs_dogs"
-TOKEN = "hf_canaryTokenOfAda"
 NUM_PHOTOS, NUM_TRAINING = 20, 30
 """Photos that are compared, of both classes; and that are trained on, of each class."""
 MAX_GAP = 1e-4

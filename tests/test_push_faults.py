@@ -22,13 +22,12 @@ from faulty_machine import Faulty
 from hub_emulator import HubEmulator, Seen
 from hub_faults import Fault, Faults, rate_limit
 from hub_repos import Repo
-from hub_tokens import Token
+from hub_tokens import TOKEN, Token
 from pictures import png
 from trainer.errors import HubError
 from trainer.publish.patience import Patience
 
 ROOT = Path(__file__).resolve().parent.parent
-TOKEN = "hf_canaryTokenOfAda"
 SECRETS = {
     "HF_TOKEN": TOKEN,
     "OAUTH_CLIENT_SECRET": "canaryOfTheOauthApp",
@@ -280,13 +279,6 @@ class Client:
             self._process.stdin.close()
             self._process.wait(timeout=60)
             self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[TOKEN] = "ada"
-        yield hub
 
 
 @pytest.fixture(scope="module")

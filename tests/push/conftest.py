@@ -7,14 +7,7 @@ import pytest
 
 from hub_emulator import HubEmulator
 from hub_faults import Faults
-from push_client import TOKEN, Client, train_squares
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[HubEmulator]:
-    with HubEmulator() as hub:
-        hub.users[TOKEN] = "ada"
-        yield hub
+from push_client import Client, train_squares
 
 
 @pytest.fixture(scope="module")
